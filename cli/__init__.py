@@ -1,0 +1,1 @@
+"""Asks and tells: argv, files, environment, exit codes. The composition root."""

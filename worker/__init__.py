@@ -1,0 +1,1 @@
+"""Makes AWS agree with the ledger, on time."""
