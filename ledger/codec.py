@@ -1,0 +1,262 @@
+"""Events to canonical, versioned JSON and back; the dedup key; the hash chain.
+
+Invariant: equal events give equal bytes, on every machine and for ever. There are no floats and all
+keys are ASCII, which makes orjson's sorted output RFC 8785. The hash of a row covers the hash of
+the row before it and every other column, so a change anywhere breaks the chain from there on.
+"""
+
+import hashlib
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+import orjson
+
+from ledger import events
+from ledger.envelope import Draft, Provenance, subject
+from ledger.errors import UnknownEvent
+from ledger.events import Event
+from ledger.model import Principal, parse_principal
+
+VERSION = 1
+"""Of every kind so far. A kind whose meaning changes gets 2, and a decoder that still reads 1."""
+
+GENESIS = "0" * 64
+"""What the first row names as the hash before it."""
+
+
+def kind_of(event_type: type) -> str:
+    """`PolicyDefined` -> `policy_defined`: what the `kind` column says."""
+    name = event_type.__name__
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+KINDS: dict[str, type] = {kind_of(member): member for member in get_args(Event)}
+
+
+def instant_text(instant: datetime) -> str:
+    """RFC 3339 in UTC with `Z`; the fraction only where there is one."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def microseconds(instant: datetime) -> int:
+    """Since 1970, exactly: what instants are in SQL."""
+    delta = instant - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def instant_of(value_us: int) -> datetime:
+    """The inverse of `microseconds`."""
+    whole, fraction = divmod(value_us, 1_000_000)
+    return datetime.fromtimestamp(whole, UTC).replace(microsecond=fraction)
+
+
+def dumps(value: object) -> str:
+    """Canonical JSON text of plain values."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+def plain(value: object) -> object:
+    """`value` as what JSON can say; TypeError for a type no event may hold, floats among them."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case datetime():
+            return instant_text(value)
+        case Principal():
+            return str(value)
+        case tuple():
+            return [plain(item) for item in value]
+        case _ if is_dataclass(value):
+            return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        case _:
+            raise TypeError(f"{type(value).__name__} cannot stand in an event")
+
+
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    """A function that turns plain JSON back into `hint`."""
+    while hasattr(hint, "__supertype__"):  # NewType
+        hint = hint.__supertype__
+    origin = get_origin(hint)
+    if origin in (types.UnionType, Union):
+        (inner,) = (arg for arg in get_args(hint) if arg is not type(None))
+        read = _reader(inner)
+        return lambda value: None if value is None else read(value)
+    if origin is tuple:
+        args = get_args(hint)
+        if args[-1] is Ellipsis:
+            read = _reader(args[0])
+            return lambda value: tuple(read(item) for item in value)
+        reads = [_reader(arg) for arg in args]
+        return lambda value: tuple(r(item) for r, item in zip(reads, value, strict=True))
+    if origin is Literal or hint in (str, int, bool):
+        return lambda value: value
+    if hint is datetime:
+        return datetime.fromisoformat
+    if hint is Principal:
+        return parse_principal
+    return _structure(hint)
+
+
+@cache
+def _structure(cls: type) -> Callable[[Any], Any]:
+    hints = get_type_hints(cls)
+    readers = [(f.name, _reader(hints[f.name])) for f in fields(cls)]
+
+    def read(value: Any) -> Any:
+        # A field added later with a default is absent in older rows: the default stands then.
+        return cls(**{name: read(value[name]) for name, read in readers if name in value})
+
+    return read
+
+
+# --- rows -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One row of the ledger, exactly as it is stored and hashed."""
+
+    position: int
+    recorded_at_us: int
+    kind: str
+    version: int
+    team: str | None
+    account: str | None
+    grant_id: str | None
+    turn: int | None
+    principal: str | None
+    policy: str | None
+    payload: str
+    provenance: str
+    dedup_key: str
+    prev_hash: str
+    hash: str
+
+
+def chain_hash(row: Envelope) -> str:
+    """SHA-256, in hex, over the previous hash, a line feed, and the canonical array of the rest."""
+    body = dumps(
+        [
+            "iam-ledger/1",
+            row.position,
+            row.recorded_at_us,
+            row.kind,
+            row.version,
+            row.team,
+            row.account,
+            row.grant_id,
+            row.turn,
+            row.principal,
+            row.policy,
+            row.payload,
+            row.provenance,
+            row.dedup_key,
+        ]
+    )
+    return hashlib.sha256(f"{row.prev_hash}\n{body}".encode()).hexdigest()
+
+
+def dedup_key(event: Event, cause: int) -> str:
+    """Kind, subject and the position of the cause: the same event for the same cause is one."""
+    about = subject(event)
+    parts = [kind_of(type(event)), str(cause)]
+    parts += [
+        str(part)
+        for part in (
+            about.grant,
+            about.turn,
+            None if about.grant else about.account,
+            None if about.grant else about.team,
+            None if about.grant or about.principal is None else about.principal.key,
+            None if about.grant else about.policy,
+            _particular(event),
+        )
+        if part is not None
+    ]
+    return ":".join(parts)
+
+
+def _particular(event: Event) -> str | None:
+    """What tells two events of one kind about one subject and cause apart."""
+    match event:
+        case events.AccountMapped() | events.AccountUnmapped():
+            return event.account.environment
+        case events.Sighted() | events.Adopted():
+            return event.policy_arn
+        case events.DriftFound() | events.DriftRepaired():
+            return event.object
+        case events.Held() | events.Released():
+            return event.hold
+        case events.Ingested():
+            return ",".join(event.teams)
+        case _:
+            return None
+
+
+def encode(draft: Draft, *, position: int, recorded_at_us: int, prev_hash: str) -> Envelope:
+    """The row for `draft` at `position`, hashed."""
+    about = subject(draft.event)
+    bare = Envelope(
+        position=position,
+        recorded_at_us=recorded_at_us,
+        kind=kind_of(type(draft.event)),
+        version=VERSION,
+        team=about.team,
+        account=about.account,
+        grant_id=about.grant,
+        turn=about.turn,
+        principal=None if about.principal is None else about.principal.key,
+        policy=about.policy,
+        payload=dumps(plain(draft.event)),
+        provenance=encode_provenance(draft.provenance),
+        dedup_key=dedup_key(draft.event, draft.cause),
+        prev_hash=prev_hash,
+        hash="",
+    )
+    return _with_hash(bare)
+
+
+def _with_hash(row: Envelope) -> Envelope:
+    values = {f.name: getattr(row, f.name) for f in fields(row)}
+    return Envelope(**{**values, "hash": chain_hash(row)})
+
+
+def decode(kind: str, version: int, payload: str) -> Event:
+    """The event of a row; UnknownEvent for a kind or version newer than this program."""
+    cls = KINDS.get(kind)
+    if cls is None or version != VERSION:
+        raise UnknownEvent(kind, version)
+    return cast("Event", _structure(cls)(orjson.loads(payload)))
+
+
+def encode_provenance(provenance: Provenance) -> str:
+    """Only what is known: absent and None mean the same."""
+    known = cast("dict[str, object]", plain(provenance))
+    return dumps({key: value for key, value in known.items() if value not in (None, [])})
+
+
+def decode_provenance(text: str) -> Provenance:
+    return cast("Provenance", _structure(Provenance)(orjson.loads(text)))
+
+
+def encode_made(made: tuple[events.Made, ...], pins: tuple[events.Pin, ...]) -> str:
+    """What a grant's projection keeps of its newest `applied`."""
+    return dumps({"made": plain(made), "pins": plain(pins)})
+
+
+@dataclass(frozen=True, slots=True)
+class _MadeAndPins:
+    made: tuple[events.Made, ...]
+    pins: tuple[events.Pin, ...]
+
+
+def decode_made(text: str) -> tuple[tuple[events.Made, ...], tuple[events.Pin, ...]]:
+    value = cast("_MadeAndPins", _structure(_MadeAndPins)(orjson.loads(text)))
+    return value.made, value.pins

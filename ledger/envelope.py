@@ -1,0 +1,135 @@
+"""What surrounds an event: its cause, where it came from, what it is about."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from ledger.events import (
+    AccountMapped,
+    AccountUnmapped,
+    Adopted,
+    Applied,
+    DriftFound,
+    DriftRepaired,
+    Event,
+    Granted,
+    GrantRef,
+    Held,
+    Ingested,
+    Left,
+    PolicyDefined,
+    PolicyDeleted,
+    PolicyRetired,
+    PolicyWritten,
+    Refused,
+    Released,
+    Removed,
+    RetryRequested,
+    Revoked,
+    SettingsChanged,
+    Settled,
+    Sighted,
+    Stuck,
+    Unstuck,
+    ref,
+)
+from ledger.model import AccountId, GrantId, Principal, Team
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an event came from. Every None is shown as "not recorded", never borrowed."""
+
+    source: str | None = None
+    """`path:line` of the line that declares it."""
+    commit: str | None = None
+    """The one that brought the line to the branch."""
+    author: str | None = None
+    merged_at: datetime | None = None
+    pull_request: str | None = None
+    approved_by: tuple[str, ...] = ()
+    run_url: str | None = None
+    replica: str | None = None
+    """The worker process, for evidence."""
+    pass_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event about to be appended."""
+
+    event: Event
+    cause: int
+    """Position of the event that this one answers (0: none). Part of the dedup key, so that the
+    same thing happening again for a new cause is a new event."""
+    provenance: Provenance = Provenance()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as it stands in the ledger."""
+
+    position: int
+    recorded_at: datetime
+    event: Event
+    provenance: Provenance
+    dedup_key: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The envelope's columns: what an event is about, for filters and indexes."""
+
+    team: Team | None = None
+    account: AccountId | None = None
+    grant: GrantId | None = None
+    turn: int | None = None
+    principal: Principal | None = None
+    policy: str | None = None
+
+
+def _of(grant: GrantRef) -> Subject:
+    return Subject(grant.team, grant.account, grant.id, grant.turn, grant.principal, grant.policy)
+
+
+def subject(event: Event) -> Subject:
+    """What `event` is about."""
+    match event:
+        case AccountMapped() | AccountUnmapped():
+            return Subject(event.account.team, event.account.account)
+        case PolicyDefined():
+            return Subject(event.policy.team, policy=event.policy.name)
+        case PolicyRetired():
+            return Subject(event.team, policy=event.policy)
+        case SettingsChanged() | Ingested():
+            return Subject()
+        case Granted():
+            return _of(ref(event.grant))
+        case Held() | Released():
+            return Subject(
+                event.team, event.account, principal=event.principal, policy=event.policy
+            )
+        case Adopted():
+            return Subject(
+                event.team, event.account, principal=event.principal, policy=event.policy
+            )
+        case PolicyWritten() | PolicyDeleted():
+            return Subject(event.team, event.account, policy=event.policy)
+        case Stuck() | Unstuck() | DriftFound() | DriftRepaired():
+            if event.grant is not None:
+                return _of(event.grant)
+            return Subject(event.team, event.account, policy=event.policy)
+        case (
+            Revoked()
+            | RetryRequested()
+            | Settled()
+            | Sighted()
+            | Applied()
+            | Removed()
+            | Left()
+            | Refused()
+        ):
+            return _of(event.grant)
+        case _:
+            assert_never(event)

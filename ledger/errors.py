@@ -1,0 +1,46 @@
+"""What can go wrong in the ledger, named by what to do about it."""
+
+
+class LedgerError(Exception):
+    """Root of all that the ledger raises on purpose. The message is for a person to read."""
+
+
+class LedgerMissing(LedgerError):
+    """There is no ledger at that address, or an empty one: check the address before anything."""
+
+
+class LedgerOutdated(LedgerError):
+    """The schema is not the one this program knows, or its guards are gone: migrate first."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The database did not answer: weather. The same call may work later; nothing was written."""
+
+
+class LedgerBusy(LedgerError):
+    """Another process holds what only one may hold."""
+
+
+class UnknownEvent(LedgerError):
+    """An event of a kind or version that this program is too old to know: upgrade it."""
+
+    def __init__(self, kind: str, version: int) -> None:
+        super().__init__(f"event kind {kind!r} version {version} is newer than this program")
+        self.kind = kind
+        self.version = version
+
+
+class ChainBroken(LedgerError):
+    """History was changed behind the ledger's back: nothing may be built on it."""
+
+
+class ClockBehind(LedgerError):
+    """The caller's clock stands well behind the ledger's newest event: set the clock first."""
+
+
+class StaleCommit(LedgerError):
+    """The commit is not a descendant of the last ingested one: nothing was appended."""
+
+
+class NotFound(LedgerError):
+    """A grant or hold named by a person does not exist."""
