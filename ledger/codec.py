@@ -28,6 +28,10 @@ GENESIS = "0" * 64
 """What the first row names as the hash before it."""
 
 
+FAR = 2**62
+"""Stands for "no end" where an instant is microseconds: 146,000 years after 1970."""
+
+
 def kind_of(event_type: type) -> str:
     """`PolicyDefined` -> `policy_defined`: what the `kind` column says."""
     name = event_type.__name__

@@ -1,0 +1,153 @@
+"""The ledger's tables. Imported by the store and the migrations only.
+
+Instants are BIGINT microseconds since 1970 on every engine; payloads are TEXT, because a JSON type
+rewrites the bytes that were hashed. `ledger.codec.FAR` stands for "no end", so that one index
+answers ranges.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+REVISION = "0001"
+"""The migration that this program expects (a test holds it equal to alembic's head)."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _instant(name: str, *, nullable: bool = True) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _text(name: str, *, nullable: bool = True) -> Column[str]:
+    return Column(name, Text, nullable=nullable)
+
+
+events = Table(
+    "events",
+    metadata,
+    Column("position", BigInteger, nullable=False, autoincrement=False),
+    _instant("recorded_at", nullable=False),
+    _text("kind", nullable=False),
+    Column("version", Integer, nullable=False),
+    _text("team"),
+    _text("account"),
+    _text("grant_id"),
+    Column("turn", Integer),
+    _text("principal"),
+    _text("policy"),
+    _text("payload", nullable=False),
+    _text("provenance", nullable=False),
+    _text("dedup_key", nullable=False),
+    _text("prev_hash", nullable=False),
+    _text("hash", nullable=False),
+    PrimaryKeyConstraint("position"),
+    UniqueConstraint("dedup_key"),
+    Index(None, "grant_id", "position"),
+    Index(None, "account", "position"),
+    Index(None, "principal", "position"),
+    Index(None, "policy", "position"),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    _text("grant_id", nullable=False),
+    Column("turn", Integer, nullable=False),
+    _text("team", nullable=False),
+    _text("environment", nullable=False),
+    _text("account", nullable=False),
+    _text("principal", nullable=False),
+    _text("principal_key", nullable=False),
+    _text("policy", nullable=False),
+    _instant("starts_at", nullable=False),
+    _instant("ends_at", nullable=False),
+    _text("object"),
+    _text("continues_id"),
+    Column("continues_turn", Integer),
+    _text("ticket"),
+    _text("description"),
+    Column("granted_position", BigInteger, nullable=False),
+    _instant("granted_at", nullable=False),
+    Column("revoked_position", BigInteger),
+    _instant("revoked_at"),
+    _text("revoked_cause"),
+    _text("hold"),
+    _instant("spent_at"),
+    Column("applied_position", BigInteger),
+    _instant("applied_at"),
+    _instant("applied_recorded_at"),
+    Column("written_position", BigInteger),
+    Column("policy_position", BigInteger),
+    _text("enforcement"),
+    _text("made", nullable=False),
+    Column("closed_position", BigInteger),
+    _instant("closed_at"),
+    _instant("closed_recorded_at"),
+    _text("closed_how"),
+    Column("lateness_us", BigInteger),
+    _text("trouble"),
+    Column("trouble_position", BigInteger),
+    _instant("trouble_at"),
+    _instant("trouble_recorded_at"),
+    _text("trouble_code"),
+    _text("trouble_message"),
+    _instant("access_from", nullable=False),
+    _instant("access_to", nullable=False),
+    PrimaryKeyConstraint("grant_id", "turn"),
+    Index(None, "account", "access_to", "access_from"),
+    Index(None, "principal_key", "access_to"),
+    Index(None, "team", "policy", "access_to"),
+    Index(None, "account", "object"),
+    Index(
+        "ix_grants_open",
+        "account",
+        "ends_at",
+        sqlite_where=text("closed_position IS NULL"),
+        postgresql_where=text("closed_position IS NULL"),
+    ),
+    Index(
+        "ix_grants_next_ends",
+        "ends_at",
+        sqlite_where=text("closed_position IS NULL"),
+        postgresql_where=text("closed_position IS NULL"),
+    ),
+)
+
+latest = Table(
+    "latest",
+    metadata,
+    _text("topic", nullable=False),
+    _text("account", nullable=False),
+    _text("team", nullable=False),
+    _text("name", nullable=False),
+    Column("position", BigInteger, nullable=False),
+    PrimaryKeyConstraint("topic", "account", "team", "name"),
+)
+
+account_status = Table(
+    "account_status",
+    metadata,
+    _text("account", nullable=False),
+    _text("replica", nullable=False),
+    _instant("heartbeat_at", nullable=False),
+    _instant("last_pass_at"),
+    _text("last_error"),
+    _instant("next_try_at"),
+    PrimaryKeyConstraint("account"),
+)

@@ -1,0 +1,136 @@
+"""One AWS account as the worker sees it: what stands there, and what can be asked of it.
+
+Two implementations hold to the protocol: `worker.aws.account` (the real one) and the tests' fake.
+Every write is idempotent by its target state.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from ledger.model import AccountId, Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """AWS's own success answer: IAM's confirmation."""
+
+    outcome: Literal["done", "stood", "absent"]
+    """`stood`: a creation found it there; `absent`: a removal found nothing."""
+    request_id: str
+    """Empty where the server sent none."""
+    confirmed_at: datetime
+    """By our clock, when the answer came."""
+    arn: str | None = None
+    """Of the managed policy, for its creation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalState:
+    """What hangs on one principal."""
+
+    principal: Principal
+    """With its real path."""
+    unique_id: str
+    """AWS's own id: a principal deleted and made anew has another."""
+    inline: dict[str, str]
+    """Name -> document text as AWS gives it, URL-decoded."""
+    attached: frozenset[str]
+    """ARNs of managed policies."""
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedPolicyState:
+    """One customer-managed policy."""
+
+    name: str
+    path: str
+    arn: str
+    document: str
+    """The default version's text."""
+    default_version: str
+    versions: tuple[str, ...]
+    """Version ids, oldest first, the default among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What GetAccountAuthorizationDetails says, filtered to users, roles, groups, local policies."""
+
+    principals: dict[str, PrincipalState]
+    """By `Principal.key`."""
+    policies: dict[str, ManagedPolicyState]
+    """By name, case folded: IAM takes names as one whatever their case and path."""
+    attached_max: dict[str, int] = field(default_factory=dict)
+    """By principal kind, the account's own quota of attachments; empty: the defaults hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDocument:
+    """The text of an AWS-managed policy at one version."""
+
+    arn: str
+    version: str
+    document: str
+
+
+class AwsAccount(Protocol):
+    """One account, entered by its role. Each call raises only `worker.errors.AwsError`s.
+
+    AwsBusy, AwsUnanswered and AccountClosed may come from any; AwsRefused and AwsMissing as told.
+    """
+
+    account: AccountId
+
+    async def observe(self) -> AccountState:
+        """The whole account, in pages of 100."""
+        ...
+
+    async def read_principal(self, principal: Principal) -> PrincipalState | None:
+        """One principal's own lists, fresh; None when it does not exist."""
+        ...
+
+    async def read_policy(self, arn: str) -> ManagedPolicyState | None:
+        """One managed policy with its versions; None when it does not exist."""
+        ...
+
+    async def read_policy_tags(self, arn: str) -> dict[str, str]:
+        """AwsMissing when the policy does not exist."""
+        ...
+
+    async def read_source(self, arn: str, version: str | None = None) -> SourceDocument:
+        """An AWS-managed policy's document, the default version where None; AwsMissing if none."""
+        ...
+
+    async def put_inline(self, principal: Principal, name: str, document: str) -> Answer:
+        """Makes or replaces it in one step. AwsMissing when the principal does not exist."""
+        ...
+
+    async def delete_inline(self, principal: Principal, name: str) -> Answer:
+        """`absent` when it, or the principal, is not there."""
+        ...
+
+    async def attach(self, principal: Principal, arn: str) -> Answer:
+        """AwsMissing when the principal or the policy does not exist."""
+        ...
+
+    async def detach(self, principal: Principal, arn: str) -> Answer:
+        """`absent` when it, or the principal, is not there."""
+        ...
+
+    async def create_policy(
+        self, *, name: str, path: str, document: str, tags: dict[str, str]
+    ) -> Answer:
+        """`stood`, without `arn`, when a policy of that name stands, whatever its path and text."""
+        ...
+
+    async def create_policy_version(self, arn: str, document: str) -> Answer:
+        """A new default version. AwsRefused (`LimitExceeded`) at five versions."""
+        ...
+
+    async def delete_policy_version(self, arn: str, version: str) -> Answer: ...
+
+    async def delete_policy(self, arn: str) -> Answer:
+        """AwsRefused (`DeleteConflict`) while attached or with other versions; `absent` if gone."""
+        ...
