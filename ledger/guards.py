@@ -30,14 +30,20 @@ SQLITE = {
 
 def statements(dialect: str) -> tuple[str, ...]:
     """The DDL that puts the guards in place on `dialect`; ValueError where there is none yet."""
+    return tuple(statement(dialect, name) for name in SQLITE)
+
+
+def statement(dialect: str, name: str) -> str:
+    """The DDL of one guard."""
     if dialect != "sqlite":
         raise ValueError(f"no guards for {dialect} yet: only SQLite ledgers are supported")
-    return tuple(" ".join(ddl.split()) for ddl in SQLITE.values())
+    return " ".join(SQLITE[name].split())
 
 
 def missing(dialect: str, standing: dict[str, str]) -> tuple[str, ...]:
     """Names of the guards that do not stand as written, given trigger name -> its SQL text."""
-    wanted = dict(zip(SQLITE, statements(dialect), strict=True))
     return tuple(
-        name for name, ddl in wanted.items() if " ".join(standing.get(name, "").split()) != ddl
+        name
+        for name in SQLITE
+        if " ".join(standing.get(name, "").split()) != statement(dialect, name)
     )

@@ -19,6 +19,7 @@ from ledger.model import GrantId
 from ledger.project import GrantRow, LatestKey, fold, latest_keys, row_key
 from ledger.rows import columns_of, row_of
 from ledger.schema import events, grants, latest
+from ledger.state import Head
 
 CHUNK = 400
 """Values in one IN list: below every engine's limit on bound parameters."""
@@ -30,16 +31,6 @@ def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
     """`items` in slices of at most `size`."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The newest event: what the next one chains to."""
-
-    position: int
-    hash: str
-    recorded_at: datetime | None
-    """None: the ledger is empty."""
 
 
 @dataclass(frozen=True, slots=True)
