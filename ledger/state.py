@@ -11,11 +11,13 @@ from datetime import datetime
 from ledger.events import (
     DriftFound,
     Held,
+    PolicyRetired,
     PolicyWritten,
     SettingsChanged,
+    Sighted,
     Stuck,
 )
-from ledger.model import Account, AccountId, GrantId, Policy, Team
+from ledger.model import Account, AccountId, GrantId, Policy, Principal, Team
 from ledger.project import GrantRow, LatestKey, sighting_name
 
 
@@ -81,14 +83,16 @@ class AccountView:
     """Customer-managed policies that we made or adopted here and have not deleted."""
     object_positions: Mapping[tuple[Team, str], int]
     """Where the newest evidence about each of them stands, deletions included."""
-    sightings: Mapping[str, bool]
-    """By `project.sighting_name`: whether the attachment stood before us."""
+    retired: Mapping[tuple[Team, str], PolicyRetired]
+    """Policies of the same teams that are defined no more: what is left of them has this name."""
+    sightings: Mapping[str, Sighted]
+    """By `project.sighting_name`: the newest look at each attachment before an attach of ours."""
     stuck: Mapping[tuple[str, str], Stuck]
     """(team, policy) -> what is stuck about a policy here; ("", "") is the whole account."""
     stuck_positions: Mapping[tuple[str, str], int]
     drift: Mapping[str, tuple[DriftFound, int]]
     """By object: what was found and is not yet right again, and where that stands."""
 
-    def sighting(self, row: GrantRow, policy_arn: str) -> bool | None:
-        """Whether it stood before us; None: nobody has looked yet."""
-        return self.sightings.get(sighting_name(row.grant.principal, policy_arn))
+    def sighting(self, principal: Principal, policy_arn: str) -> Sighted | None:
+        """The newest look at this attachment; None: nobody has looked yet."""
+        return self.sightings.get(sighting_name(principal, policy_arn))

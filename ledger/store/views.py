@@ -16,6 +16,7 @@ from ledger.events import (
     Held,
     Ingested,
     PolicyDefined,
+    PolicyRetired,
     PolicyWritten,
     SettingsChanged,
     Sighted,
@@ -97,6 +98,7 @@ async def read_account(connection: AsyncConnection, account: AccountId) -> Accou
     objects = await newest(connection, "object", account=account)
     teams = {entry.team for entry in entries} | {row.grant.team for row in rows}
     sightings = await newest(connection, "sighted", account=account)
+    policies = await newest(connection, "policy")
     stuck = await newest(connection, "stuck", account=account)
     drift = await newest(connection, "drift", account=account)
     head = await read_head(connection)
@@ -110,8 +112,13 @@ async def read_account(connection: AsyncConnection, account: AccountId) -> Accou
         rows=rows,
         policies={
             key: policy
-            for key, policy in _defined(await newest(connection, "policy")).items()
+            for key, policy in _defined(policies).items()
             if key[0] in teams
+        },
+        retired={
+            (item.event.team, item.event.policy): item.event
+            for item in policies.values()
+            if isinstance(item.event, PolicyRetired) and item.event.team in teams
         },
         objects={
             (Team(key.team), key.name): item.event
@@ -120,7 +127,7 @@ async def read_account(connection: AsyncConnection, account: AccountId) -> Accou
         },
         object_positions={(Team(k.team), k.name): item.position for k, item in objects.items()},
         sightings={
-            key.name: item.event.present
+            key.name: item.event
             for key, item in sightings.items()
             if isinstance(item.event, Sighted)
         },
