@@ -56,7 +56,7 @@ class ManagedPolicyState:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """What GetAccountAuthorizationDetails says, filtered to users, roles, groups, local policies."""
+    """What GetAccountAuthorizationDetails says of users, roles, groups and local policies."""
 
     principals: dict[str, PrincipalState]
     """By `Principal.key`."""

@@ -1,7 +1,7 @@
 """The one clock: the only `now`, the only sleep.
 
-Sleeps run on the monotonic loop and decide on the wall clock: a sleeper naps at most `NAP_MAX_S` and
-looks again, so that a suspended machine or a stepped clock costs at most one nap.
+Sleeps run on the monotonic loop and decide on the wall clock: a sleeper naps at most `NAP_MAX_S`
+and looks again, so that a suspended machine or a stepped clock costs at most one nap.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ class Clock(Protocol):
     async def sleep_until(
         self, instant: datetime, *wakers: asyncio.Event, nap_max_s: float = NAP_MAX_S
     ) -> None:
-        """Returns at `instant`, or as soon as any waker is set; at once when either is so already."""
+        """Returns at `instant`, or as soon as any waker is set; at once when it is so already."""
         ...
 
 

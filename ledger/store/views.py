@@ -97,6 +97,7 @@ async def read_account(connection: AsyncConnection, account: AccountId) -> Accou
     )
     objects = await newest(connection, "object", account=account)
     teams = {entry.team for entry in entries} | {row.grant.team for row in rows}
+    teams |= {Team(key.team) for key in objects}
     sightings = await newest(connection, "sighted", account=account)
     policies = await newest(connection, "policy")
     stuck = await newest(connection, "stuck", account=account)
