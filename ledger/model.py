@@ -79,6 +79,10 @@ PRINCIPAL_KINDS: dict[PrincipalKind, KindFacts] = {
 }
 
 
+DEPLOYER_KIND = PrincipalKind.ROLE
+"""What a `deployer_role` is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """An IAM user, role or group of some account, by kind and name.
