@@ -1,0 +1,264 @@
+"""Entries to grants: what the names stand for, who may be granted anything, and what is one grant.
+
+Invariant: a grant's id is unique in the directory. Entries of one identity are one grant with all
+their places.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ledger.manifest.access import Entry, Written
+from ledger.manifest.accounts import Accounts
+from ledger.manifest.declared import DeclaredAccount, DeclaredGrant, EndsAt, LastDay, Lasts, end_of
+from ledger.manifest.identity import grant_id
+from ledger.manifest.nodes import Scalar
+from ledger.manifest.policies import Policies
+from ledger.manifest.principals import deployer
+from ledger.manifest.problems import Desk, Severity, Source
+from ledger.manifest.sheet import Sheet
+from ledger.model import AccountId, GrantId, Principal, Settings, Team
+
+ENTRY_GRANTS_MAX = 10_000
+FILE_GRANTS_MAX = 250_000
+"""Grants that an entry, or a file, may expand to: principals times environments times policies."""
+
+ENDED = "the line has ended, so nothing more is asked of it"
+
+
+@dataclass(frozen=True, slots=True)
+class TeamFacts:
+    """What one team's access files can refer to."""
+
+    team: Team
+    accounts: Accounts
+    policies: Policies
+
+
+@dataclass(slots=True)
+class _Account:
+    """An account of an entry, with the principal that nobody may be granted as."""
+
+    declared: DeclaredAccount
+    at: Scalar
+    deployer_key: str
+
+
+@dataclass(slots=True)
+class Expansion:
+    """Collects the grants of all files."""
+
+    settings: Settings
+    now: datetime | None
+    """Lines whose end is not after it have ended. None: nothing is judged by time."""
+    desk: Desk
+    grants: dict[GrantId, DeclaredGrant] = field(default_factory=dict)
+    addresses: dict[tuple[AccountId, str], list[tuple[str, Principal, Source, Team]]] = field(
+        default_factory=dict
+    )
+    """Which e-mail addresses each (account, principal) was made from, and where first."""
+    deployers: dict[str, str] = field(default_factory=dict)
+
+    def add_file(self, sheet: Sheet, entries: list[Entry], facts: TeamFacts) -> None:
+        file_grants = 0
+        for entry in entries:
+            count = len(entry.principals) * len(entry.environments) * len(entry.policies)
+            file_grants += count
+            if count > ENTRY_GRANTS_MAX or file_grants > FILE_GRANTS_MAX:
+                what, most = ("file", FILE_GRANTS_MAX)
+                if count > ENTRY_GRANTS_MAX:
+                    what, most = ("entry", ENTRY_GRANTS_MAX)
+                message = f"with this entry the {what} expands to more than {most:,} grants"
+                sheet.error(entry.at, "too-many-grants", message, "write less, or several files")
+                return
+            _EntryExpansion(self, sheet, entry, facts).add()
+
+    def ended(self, entry: Entry) -> bool:
+        """Whether the entry's end stands in the file and has come."""
+        if self.now is None or not isinstance(entry.end, LastDay | EndsAt):
+            return False
+        ends_at = end_of(entry.end, self.now, self.settings.time_zone)
+        return ends_at is not None and ends_at <= self.now
+
+    def deployer_key(self, role: str) -> str:
+        key = self.deployers.get(role)
+        if key is None:
+            key = self.deployers[role] = deployer(role).key
+        return key
+
+    def check_addresses(self, chosen: set[Team]) -> None:
+        """Reports addresses that give one principal of one account."""
+        for (account, _), places in self.addresses.items():
+            if len(places) < 2:
+                continue
+            places.sort(key=lambda place: place[2])
+            first = places[0]
+            for place in places[1:]:
+                here, there = (place, first) if place[3] in chosen else (first, place)
+                address, principal, source, _ = here
+                message = (
+                    f"`{address}` and `{there[0]}` ({there[2].path}:{there[2].line}) are both the "
+                    f"IAM {principal.kind.value} `{principal.name}` in account {account}"
+                )
+                hint = "name one of them as IAM does, or set `user_names: email`"
+                self.desk.report(source, "principal-collision", message, hint)
+
+
+@dataclass(slots=True)
+class _EntryExpansion:
+    whole: Expansion
+    sheet: Sheet
+    entry: Entry
+    facts: TeamFacts
+    ended: bool = False
+
+    def add(self) -> None:
+        self.ended = self.whole.ended(self.entry)
+        accounts = self._accounts()
+        policies = [scalar for scalar in self.entry.policies if self._policy_known(scalar)]
+        for written in self.entry.principals:
+            if not self._allowed(written):
+                continue
+            for account in accounts:
+                if not self._fits(written, account):
+                    continue
+                for policy in policies:
+                    self._grant(written, account, policy)
+
+    def _say(self, at: Scalar, code: str, message: str, hint: str | None = None) -> None:
+        """An error; in a line that has ended a warning."""
+        severity: Severity = "warning" if self.ended else "error"
+        said = ENDED if self.ended else hint
+        self.whole.desk.report(self.sheet.source(at), code, message, said, severity=severity)
+
+    # --- what the names stand for ---------------------------------------------------------------
+
+    def _accounts(self) -> list[_Account]:
+        found = []
+        accounts, key = self.facts.accounts, self.entry.environment_key
+        for scalar in self.entry.environments:
+            declared = accounts.declared.get(scalar.text)
+            if declared is not None:
+                role = declared.account.deployer_role
+                found.append(_Account(declared, scalar, self.whole.deployer_key(role)))
+            elif accounts.known and accounts.names and scalar.text not in accounts.names:
+                message = f"environment `{scalar.text}` (in `{key}`) is not in aws-accounts"
+                hint = self.whole.desk.did_you_mean(scalar.text, sorted(accounts.names))
+                self._say(scalar, "unknown-environment", message, hint or self._add("aws-accounts"))
+        return found
+
+    def _policy_known(self, scalar: Scalar) -> bool:
+        policies, key = self.facts.policies, self.entry.policy_key
+        if policies.known and scalar.text not in policies.names:
+            message = f"policy `{scalar.text}` (in `{key}`) is not in aws-policies"
+            hint = self.whole.desk.did_you_mean(scalar.text, sorted(policies.names))
+            self._say(scalar, "unknown-policy", message, hint or self._add("aws-policies"))
+        return scalar.text in policies.declared
+
+    def _add(self, folder: str) -> str:
+        return f"add it to {folder}/{self.facts.team}.yaml"
+
+    # --- who may be granted anything ------------------------------------------------------------
+
+    def _allowed(self, written: Written) -> bool:
+        settings, principal = self.whole.settings, written.named.principal
+        if principal.matches(settings.protected_principals):
+            message = f"`{written.scalar.text}` is one of `protected_principals`"
+            self._say(written.scalar, "protected-principal", message, "nothing is granted to it")
+            return self.ended
+        if not principal.matches(settings.managed_principals):
+            message = f"`{written.scalar.text}` is none of `managed_principals`"
+            self._say(written.scalar, "unmanaged-principal", message, "nothing is granted to it")
+            return self.ended
+        return True
+
+    def _fits(self, written: Written, account: _Account) -> bool:
+        named, declared = written.named, account.declared.account
+        if named.account is not None and named.account != declared.account:
+            message = (
+                f"`{written.scalar.text}` is in account {named.account}, and environment "
+                f"`{declared.environment}` is account {declared.account}"
+            )
+            self._say(written.scalar, "other-account", message, "write an entry for each account")
+            return False
+        if named.principal.key == account.deployer_key:
+            message = (
+                f"`{written.scalar.text}` is the deployer of environment `{declared.environment}`"
+            )
+            self._say(written.scalar, "deployer", message, "nothing is granted to it")
+            return self.ended
+        return True
+
+    # --- what is one grant ----------------------------------------------------------------------
+
+    def _grant(self, written: Written, place: _Account, policy: Scalar) -> None:
+        entry, account = self.entry, place.declared.account
+        principal = written.named.principal
+        identity = grant_id(
+            account.team,
+            (account.environment, account.account),
+            principal,
+            policy.text,
+            entry.end,
+            entry.starts_at,
+            entry.ticket,
+        )
+        source = self.sheet.source(written.scalar)
+        if written.named.address is not None and not self.ended:
+            self._remember_address(written.named.address, principal, account.account, source)
+        deciding = (
+            source,
+            self.sheet.source(place.at),
+            self.sheet.source(policy),
+            *entry.deciding,
+        )
+        known = self.whole.grants.get(identity)
+        if known is not None:
+            self._merge(known, source, deciding)
+            return
+        self.whole.grants[identity] = DeclaredGrant(
+            identity,
+            account.team,
+            account.environment,
+            account.account,
+            principal,
+            policy.text,
+            entry.end,
+            entry.starts_at,
+            entry.ticket,
+            entry.description,
+            (source,),
+            deciding,
+            None if entry.end_at is None else self.sheet.source(entry.end_at),
+        )
+
+    def _merge(self, known: DeclaredGrant, source: Source, deciding: tuple[Source, ...]) -> None:
+        if source in known.sources:
+            return
+        end_at = self.entry.end_at
+        if end_at is not None and isinstance(known.end, Lasts):
+            here = self.sheet.source(end_at)
+            if here != known.end_source:
+                self._two_durations(known, source)
+                return
+        merged = replace(
+            known,
+            sources=(*known.sources, source),
+            deciding=tuple(dict.fromkeys((*known.deciding, *deciding))),
+        )
+        self.whole.grants[known.id] = merged
+
+    def _two_durations(self, known: DeclaredGrant, source: Source) -> None:
+        first = known.sources[0]
+        message = (
+            f"this `duration` is that of {first.path}:{first.line} again: the same team, "
+            f"environment, principal, policy, start and ticket"
+        )
+        hint = "to ask twice give one of them another `ticket` or `starts_at`"
+        self.whole.desk.report(source, "duplicate-duration", message, hint)
+
+    def _remember_address(
+        self, address: str, principal: Principal, account: AccountId, source: Source
+    ) -> None:
+        places = self.whole.addresses.setdefault((account, principal.key), [])
+        if all(place[0] != address for place in places):
+            places.append((address, principal, source, self.facts.team))

@@ -1,0 +1,1 @@
+# A folder that iam-ledger does not know, as the seed has one: it is left alone.
