@@ -1,6 +1,6 @@
 """Directories as values, and a ledger in memory that decisions are carried out in.
 
-`Book` keeps what the store keeps (rows by `project.fold`, the newest word by `latest_keys`), so that
+`Book` keeps what the store keeps (rows by `project.fold`, newest words by `latest_keys`), so that
 deciding can be tried a thousand times in a second.
 """
 
