@@ -173,7 +173,10 @@ class GitTrace:
 
 def _blame(git: Git, path: str, *options: str) -> Lines:
     """Each line of the file as it stands; nothing for a file that no commit holds."""
-    answered = git.ask("blame", "--porcelain", "--encoding=UTF-8", *options, "--", path)
+    # A setting may name commits to look through: a line would be credited to somebody who did not
+    # write it. An empty name, given last, clears that list (git-blame, "--ignore-revs-file").
+    asked = ("blame", "--porcelain", "--encoding=UTF-8", "--ignore-revs-file=", *options)
+    answered = git.ask(*asked, "--", path)
     if answered.code == 0:
         return parse_blame(answered.out)
     if "no such path" in answered.error or "no such ref" in answered.error:

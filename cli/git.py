@@ -51,11 +51,9 @@ class Git:
         ours = {"LC_ALL": "C.UTF-8", "LANGUAGE": "C", "GIT_LITERAL_PATHSPECS": "1"}
         ours |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat"}
         kept = {name: value for name, value in self.environment.items() if name not in _ELSEWHERE}
-        # A list of ignored commits would credit a line to somebody who did not write it.
-        settings = ("-c", "blame.ignoreRevsFile=", "-c", "core.quotePath=false")
         try:
             done = subprocess.run(  # noqa: S603  a list, no shell; names are behind `--`
-                [self.program, *settings, *arguments],
+                [self.program, *arguments],
                 cwd=self.folder,
                 env=kept | ours,
                 stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ledger.decide import Decision
 from ledger.events import Held, Released
 from ledger.model import AccountId, Principal, PrincipalKind, Team
 from tests.support.builders import (
@@ -9,7 +10,6 @@ from tests.support.builders import (
     PROD,
     WORD,
     Book,
-    Decision,
     at,
     directory,
     permanent,
