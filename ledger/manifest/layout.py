@@ -17,8 +17,8 @@ SETTINGS_FILE = "iam-ledger.yaml"
 FOLDERS = (accounts.SECTION, policies.SECTION, access.PERMANENT, access.TEMPORARY)
 SUFFIXES = (".yaml", ".yml")
 
-NEAR = 0.8
-"""Of difflib's ratio: `temporary_access` has 0.94, `scripts` 0.2 at most."""
+NEAR = 0.81
+"""Of difflib's ratio: `temporary_access` has 0.94, `aws-policy` 0.82, `policies` 0.80."""
 
 _NEARLY_SUFFIXES = (".yaml", ".yml", ".yam", ".yalm", ".ymal", ".ymls", ".yamls", ".yaml.txt")
 _QUIET_SUFFIXES = (".md", ".txt", ".rst")
@@ -49,9 +49,14 @@ def arrange(paths: Collection[str], others: Collection[str], desk: Desk) -> Layo
             _place(layout, folder, name, path, desk)
         else:
             top.add(folder)
-    if SETTINGS_FILE in paths:
-        layout.settings = SETTINGS_FILE
-    for name in sorted(top - {SETTINGS_FILE, *FOLDERS}):
+    stem = SETTINGS_FILE.removesuffix(SUFFIXES[0])
+    settings = [stem + suffix for suffix in SUFFIXES if stem + suffix in paths]
+    if settings:
+        layout.settings = settings[0]
+    for second in settings[1:]:
+        message = f"the settings stand in this file and in {settings[0]}"
+        desk.report(Source(second, 1, 1), "two-files", message, "keep one of them")
+    for name in sorted(top - {*settings, SETTINGS_FILE, *FOLDERS}):
         near = nearly_ours(name)
         if near is not None:
             message = f"`{name}` is not read"

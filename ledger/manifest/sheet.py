@@ -8,7 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.manifest.nodes import Fault, Mapping, Node, Pair, Scalar, Sequence, compose
+from ledger.manifest.composing import compose
+from ledger.manifest.nodes import Fault, Mapping, Node, Pair, Scalar, Sequence
 from ledger.manifest.problems import UNSHOWABLE, Desk, Source, Unreadable
 
 SIZE_MAX_BYTES = 8 * 1024 * 1024
@@ -16,6 +17,9 @@ TEXT_MAX = 1_000
 """Characters of a description: IAM's own limit for that of a policy."""
 NAME_MAX = 128
 
+
+_REFUSED = re.compile(f"{UNSHOWABLE.pattern}|\t")
+"""Tabs too: YAML takes them in some places, and its parsers do not agree in which."""
 
 _NAME = re.compile(r"[\w.:/=+@-](?:[\w .:/=+@-]*[\w.:/=+@-])?\Z")
 """What AWS takes as a tag's value (teams and policies are tags), without spaces at the ends."""
@@ -192,7 +196,11 @@ def _decode(data: bytes) -> str:
         message = f"byte 0x{data[error.start]:02X} here is not UTF-8"
         fault = Fault(line, column, "encoding", message, "save the file as UTF-8")
         raise _Undecodable(fault, data.decode("utf-8", "replace").removeprefix("\ufeff")) from None
-    refused = UNSHOWABLE.search(text)
+    refused = _REFUSED.search(text)
+    if refused and refused[0] == "\t":
+        line, column = _place(text[: refused.start()])
+        fault = Fault(line, column, "tab", "a tab stands here", "write spaces")
+        raise _Undecodable(fault, text)
     if refused:
         line, column = _place(text[: refused.start()])
         message = f"the character U+{ord(refused[0]):04X} cannot stand in a file"
