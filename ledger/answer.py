@@ -1,0 +1,147 @@
+"""What a grant's row says about an instant: who may have access, and in which state.
+
+Invariant: whoever may have access is listed. Where the ledger cannot know (nothing confirmed yet),
+the answer is that somebody may; only a confirmation, a refusal or AWS's own date says otherwise.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from shlex import quote
+from typing import Literal
+
+from ledger.envelope import Recorded
+from ledger.project import GrantRow, fold, row_key
+
+State = Literal["declared", "confirmed", "ending", "stuck", "left", "settled"]
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Asks about one instant."""
+
+    instant: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Asks about every instant of `start <= t < end`."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.end <= self.start:
+            raise ValueError(f"the interval ends at {self.end}, not after its start {self.start}")
+
+
+When = At | Between
+
+
+def as_known(history: Sequence[Recorded], position: int) -> GrantRow | None:
+    """The row of one turn as it stood at `position`; None when it was not granted yet.
+
+    `history` holds all events of that turn in order. Folding a prefix is exact, where taking later
+    facts out of the newest row is not: that one no longer knows which trouble was healed since.
+    """
+    row: GrantRow | None = None
+    for recorded in history:
+        if recorded.position > position:
+            break
+        if row_key(recorded.event) is not None:
+            row = fold(row, recorded)
+    return row
+
+
+def access_span(row: GrantRow) -> tuple[datetime, datetime | None] | None:
+    """From when to when somebody may have had access by `row`; None: never.
+
+    An end of None is not in sight. What was refused, or taken away by somebody else, gives no
+    access from then on, for as long as that stands.
+    """
+    start, end = row.access_from, row.access_to
+    if row.trouble is not None and row.trouble.kind in ("refused", "missing"):
+        cut = row.trouble.since.at
+        end = cut if end is None else min(end, cut)
+    if end is not None and end <= start:
+        return None
+    return start, end
+
+
+def state_of(row: GrantRow, at: datetime) -> State | None:
+    """How `row` stands at `at`; None when nobody has access by it then.
+
+    `row` is as it is known (see `as_known`); `at` may lie behind or before what is known.
+    """
+    span = access_span(row)
+    if span is None or at < span[0] or (span[1] is not None and span[1] <= at):
+        return None
+    if row.closed is not None and row.closed.at <= at:
+        if row.closed_how == "settled":
+            return "settled"
+        return "left"
+    if row.trouble is not None and row.trouble.kind == "stuck" and row.trouble.since.at <= at:
+        return "stuck"
+    if row.due_at is not None and row.due_at <= at:
+        return "ending"
+    if row.applied is not None and row.applied.at <= at:
+        return "confirmed"
+    return "declared"
+
+
+def instant_of_answer(row: GrantRow, when: When) -> datetime | None:
+    """The instant whose state an answer about `when` shows: the last with access; None: none."""
+    match when:
+        case At(instant):
+            return instant if state_of(row, instant) is not None else None
+        case Between(start, end):
+            span = access_span(row)
+            if span is None or span[0] >= end or (span[1] is not None and span[1] <= start):
+                return None
+            return (end if span[1] is None else min(end, span[1])) - _TICK
+
+
+def state_during(row: GrantRow, when: When) -> State | None:
+    """The state at the last instant of `when` with access; None when there was none in it."""
+    instant = instant_of_answer(row, when)
+    return None if instant is None else state_of(row, instant)
+
+
+def without_access(row: GrantRow, when: When) -> bool:
+    """Whether `row` is meant to give access in `when` and gives none: refused or missing."""
+    if row.trouble is None or row.trouble.kind == "stuck" or state_during(row, when) is not None:
+        return False
+    match when:
+        case At(instant):
+            return row.live(instant)
+        case Between(start, end):
+            window = row.grant.window
+            over = window.ends_at is not None and window.ends_at <= start
+            return row.revoked is None and window.starts_at < end and not over
+
+
+def exposed(row: GrantRow, now: datetime) -> bool:
+    """Past its end or revoked, not confirmed removed, and not yet denied by AWS itself."""
+    return row.owed(now) and state_of(row, now) is not None
+
+
+def hand_lines(row: GrantRow) -> tuple[str, ...]:
+    """The `aws iam` lines that end the access by hand, as the ledger knows its objects.
+
+    Empty for permanent access that nothing has confirmed: its objects have no known name.
+    """
+    principal = row.grant.principal
+    kind = principal.kind.value
+    who = f"--{kind}-name {quote(principal.name)}"
+    lines = [
+        f"aws iam delete-{kind}-policy {who} --policy-name {quote(made.name)}"
+        if made.kind == "inline"
+        else f"aws iam detach-{kind}-policy {who} --policy-arn {quote(made.name)}"
+        for made in row.made
+        if made.kind != "policy"
+    ]
+    if not lines and row.grant.object is not None:
+        lines = [f"aws iam delete-{kind}-policy {who} --policy-name {quote(row.grant.object)}"]
+    return tuple(lines)

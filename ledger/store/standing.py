@@ -1,0 +1,143 @@
+"""What `status` shows: what stands wrong now, and how every account is kept.
+
+Grants are found through the index of those that are still open, so that the cost goes with what is
+in force and never with the years behind it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.codec import FAR, instant_of, microseconds
+from ledger.envelope import Recorded
+from ledger.events import AccountMapped, DriftFound, Held, PolicyDefined, SettingsChanged, Stuck
+from ledger.model import AccountId, Policy, Team
+from ledger.project import Topic
+from ledger.schema import account_status, grants
+from ledger.state import Head
+from ledger.store.append import read_head
+from ledger.store.questions import Found, accounts_named, find
+from ledger.store.reads import newest
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """How one account is kept; every None means that it never happened."""
+
+    account: AccountId
+    environments: tuple[str, ...]
+    """`team/environment`; empty when it is unmapped and only owes removals."""
+    replica: str | None = None
+    heartbeat_at: datetime | None = None
+    last_pass_at: datetime | None = None
+    last_error: str | None = None
+    next_try_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Everything that is not as it should be, of one instant."""
+
+    head: Head
+    open: tuple[Found, ...]
+    """Over or in trouble and not closed, or of class `daemon`."""
+    left: tuple[Found, ...]
+    """Over, and standing because it stood before us."""
+    stuck: tuple[Recorded, ...]
+    """`stuck` of accounts and policies; those of grants are in `open`."""
+    drift: tuple[Recorded, ...]
+    held: tuple[Recorded, ...]
+    accounts: tuple[AccountStatus, ...]
+    policies: Mapping[tuple[Team, str], Policy]
+    policy_path: str | None
+    """None: nothing was ever ingested."""
+
+
+async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standing:
+    """All that `status` needs, at `now`."""
+    accounts = await accounts_named(connection)
+    wrong = await find(
+        connection,
+        [
+            grants.c.closed_position.is_(None),
+            or_(
+                grants.c.revoked_position.is_not(None),
+                grants.c.ends_at <= microseconds(now),
+                grants.c.trouble.is_not(None),
+                grants.c.enforcement == "daemon",
+            ),
+        ],
+    )
+    left = await find(
+        connection,
+        [
+            grants.c.account.in_(accounts),
+            grants.c.access_to == FAR,
+            grants.c.closed_how == "left",
+        ],
+    )
+    settings = [item.event for item in (await newest(connection, "settings")).values()]
+    return Standing(
+        head=await read_head(connection),
+        open=tuple(wrong),
+        left=tuple(left),
+        stuck=await _newest_of(connection, "stuck", Stuck),
+        drift=await _newest_of(connection, "drift", DriftFound),
+        held=await _newest_of(connection, "hold", Held),
+        accounts=await read_accounts(connection),
+        policies={
+            (item.event.policy.team, item.event.policy.name): item.event.policy
+            for item in (await newest(connection, "policy")).values()
+            if isinstance(item.event, PolicyDefined)
+        },
+        policy_path=next(
+            (event.policy_path for event in settings if isinstance(event, SettingsChanged)), None
+        ),
+    )
+
+
+async def _newest_of(
+    connection: AsyncConnection, topic: Topic, kind: type[Stuck] | type[DriftFound] | type[Held]
+) -> tuple[Recorded, ...]:
+    """Subjects whose newest word is of `kind`: not unstuck, repaired or released since."""
+    found = await newest(connection, topic)
+    return tuple(item for item in found.values() if isinstance(item.event, kind))
+
+
+async def read_accounts(connection: AsyncConnection) -> tuple[AccountStatus, ...]:
+    """Every account that is mapped, or that a worker has kept, in order of its id."""
+    environments: dict[AccountId, list[str]] = {}
+    for item in (await newest(connection, "account")).values():
+        if isinstance(item.event, AccountMapped):
+            where = item.event.account
+            environments.setdefault(where.account, []).append(f"{where.team}/{where.environment}")
+    rows = {
+        AccountId(row["account"]): row
+        for row in (await connection.execute(select(account_status))).mappings()
+    }
+    found: list[AccountStatus] = []
+    for account in sorted({*environments, *rows}):
+        names = tuple(sorted(environments.get(account, ())))
+        row = rows.get(account)
+        if row is None:
+            found.append(AccountStatus(account, names))
+            continue
+        found.append(
+            AccountStatus(
+                account=account,
+                environments=names,
+                replica=row["replica"],
+                heartbeat_at=instant_of(row["heartbeat_at"]),
+                last_pass_at=_instant(row["last_pass_at"]),
+                last_error=row["last_error"],
+                next_try_at=_instant(row["next_try_at"]),
+            )
+        )
+    return tuple(found)
+
+
+def _instant(value_us: int | None) -> datetime | None:
+    return None if value_us is None else instant_of(value_us)
