@@ -111,11 +111,7 @@ async def read_account(connection: AsyncConnection, account: AccountId) -> Accou
         way_in=entries[-1] if entries else (last_known[-1] if last_known else None),
         settings=_settings(await newest(connection, "settings")),
         rows=rows,
-        policies={
-            key: policy
-            for key, policy in _defined(policies).items()
-            if key[0] in teams
-        },
+        policies={key: policy for key, policy in _defined(policies).items() if key[0] in teams},
         retired={
             (item.event.team, item.event.policy): item.event
             for item in policies.values()
