@@ -269,8 +269,7 @@ def _repeats(wanted: Sequence[Resolved], manifest: Manifest, terms: Terms) -> It
 def _succeed(access: Access, view: IntentView, terms: Terms) -> None:
     """Pairs what ends with what continues it, and makes the events of both."""
     cut = {item.row.key for item in access.cuts}
-    continuable = [item.row for item in access.cuts if item.event.spent_at is None]
-    continued = predecessors(access.wanted, continuable, terms.now)
+    continued = predecessors(access.wanted, [item.row for item in access.cuts], terms.now)
     surviving = [row for row in access.live if row.key not in cut]
     access.grants = build(access.wanted, continued, surviving)
     replaced = {row.key for row in continued.values()}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.commits import HistoryUnknown
 from ledger.decide.decision import Declared, Gone, Origin
 from ledger.envelope import Provenance
 from ledger.errors import StaleCommit
@@ -143,6 +144,18 @@ async def test_each_team_keeps_its_own_last_commit(ledger: Ledger) -> None:
     await ingest(ledger, replace(request(both, at(2), "c2"), teams=beta))
     with pytest.raises(StaleCommit, match="alpha at c3"):
         await ingest(ledger, request(both, at(3), "c2"))
+
+
+async def test_the_commit_ingested_last_needs_no_history_to_be_compared(ledger: Ledger) -> None:
+    class Forgetful(Branch):
+        def is_ancestor(self, commit: str) -> bool:
+            raise HistoryUnknown(f"nobody knows {commit}")
+
+    await ingest(ledger, request(STANDING, commit="c2"))
+    again = replace(request(STANDING, at(1)), commits=Forgetful("c2"))
+    assert (await ingest(ledger, again)).events == ()
+    with pytest.raises(HistoryUnknown):
+        await ingest(ledger, replace(again, commits=Forgetful("c3")))
 
 
 async def test_outside_a_work_tree_nothing_is_compared_and_the_report_says_so(

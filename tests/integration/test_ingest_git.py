@@ -13,12 +13,12 @@ from cli.ci import Given
 from cli.git import GitUnusable, find_work_tree
 from ledger.commits import HistoryUnknown
 from ledger.errors import StaleCommit
-from ledger.events import Ingested
+from ledger.events import Granted, Ingested
 from ledger.ingest import IngestRequest, Report, ingest, plan
 from ledger.store import Ledger
-from tests.support.builders import NOW, at, directory, permanent
+from tests.support.builders import NOW, at, directory, permanent, temporary
 from tests.support.ledgers import make_ledger
-from tests.support.repositories import Repository
+from tests.support.repositories import BEN, Repository
 
 ONE = directory(standing=[permanent("ana")])
 TWO = directory(standing=[permanent("ana", "bob")])
@@ -131,6 +131,36 @@ async def test_a_merge_that_holds_both_branches_goes_on(ledger: Ledger, origin: 
     origin.git("checkout", "--quiet", "main")
     origin.git("merge", "--quiet", "--no-ff", "-m", "merge", "feature")
     assert (await run(ledger, origin, at(1))).counts.granted == 1
+
+
+async def test_what_a_revert_brings_back_after_its_end_stays_over(
+    ledger: Ledger, origin: Repository
+) -> None:
+    """Failure 10: neither a revert nor an old commit, forced in, gives expired access again."""
+    with_window = origin.commit(directory(windows=[temporary(duration="4h")]))
+    await run(ledger, origin)
+    origin.commit(directory(windows=[temporary("bob", duration="1h", ticket="OPS-1")]))
+    await ingest(ledger, replace(request(origin, at(1)), consent=1))
+    origin.git("revert", "--no-edit", "HEAD")
+    reverted = await run(ledger, origin, at(5))
+    assert (reverted.counts.granted, [note.code for note in reverted.notes]) == (0, ["spent"])
+    origin.git("checkout", "--quiet", with_window)
+    forced = await ingest(ledger, replace(request(origin, at(6)), allow_stale=True))
+    assert forced.counts.granted == 0
+
+
+async def test_what_the_ledger_keeps_names_the_commit_and_its_author(
+    ledger: Ledger, origin: Repository
+) -> None:
+    origin.commit(ONE)
+    head = origin.commit(TWO, who=BEN, when=at(1))
+    report = await run(ledger, origin, at(2))
+    commits = {
+        event.event.grant.principal.name: (event.provenance.commit, event.provenance.author)
+        for event in report.events
+        if isinstance(event.event, Granted)
+    }
+    assert commits["bob"] == (head, "Ben Okafor <ben@example.com>")
 
 
 # --- dirty ------------------------------------------------------------------------------------

@@ -117,6 +117,14 @@ def test_an_uncommitted_line_has_no_commit_and_borrows_none(repository: Reposito
     assert of(repository, "ana", given).commit == head
 
 
+def test_a_line_changed_in_part_and_not_committed_is_credited_to_nobody(
+    repository: Repository,
+) -> None:
+    repository.commit(directory(windows=[temporary(duration="4h")]))
+    repository.write(directory(windows=[temporary(duration="6h")]))
+    assert of(repository, "ana").commit is None
+
+
 def test_an_untracked_file_has_no_commit(repository: Repository) -> None:
     repository.commit(directory())
     repository.write(ONE)

@@ -96,6 +96,29 @@ def test_a_duration_shortened_into_the_past_ends_now_and_is_spent() -> None:
     assert book.live(at(3.5)) == []
 
 
+def test_a_line_shortened_into_the_past_is_continued_by_the_one_that_asks_anew() -> None:
+    book = Book()
+    book.ingest(windows(temporary(duration="6h")))
+    anew = temporary(duration="4h", ticket="OPS-2")
+    book.ingest(windows(temporary(duration="2h"), anew), at(3))
+    old, new = book.rows.values()
+    assert (old.revoked_cause, old.spent_at) == ("replaced", at(2))
+    assert (new.grant.continues, new.grant.object) == (old.key, old.grant.object)
+
+
+def test_the_next_turn_answers_the_newest_thing_known_of_the_one_before() -> None:
+    book = Book()
+    files = windows(temporary(duration="4h"))
+    book.ingest(files)
+    book.ingest(directory(), at(1))
+    (row,) = book.rows.values()
+    assert row.revoked is not None
+    planned = book.ingest(files, at(2)).planned
+    assert [item.cause for item in planned if isinstance(item.event, Granted)] == [
+        row.revoked.position
+    ]
+
+
 def test_another_time_zone_moves_the_end_of_a_day_and_continues_the_access() -> None:
     book = Book()
     entry = temporary(expiration_date="2026-03-03")

@@ -3,9 +3,11 @@
 import pytest
 
 from ledger.decide.decision import Brake, Decision
-from ledger.model import Team
+from ledger.events import Held
+from ledger.model import Principal, PrincipalKind, Team
 from tests.support.builders import (
     DEV,
+    WORD,
     Book,
     Files,
     at,
@@ -152,6 +154,23 @@ def test_the_share_is_of_the_teams_ingested() -> None:
     chosen = met(book.plan(big | less, at(1), teams=frozenset({"small"})))
     assert (chosen.number, chosen.live) == (6, 8)
     assert chosen.ends[0].grant.team == Team("small")
+
+
+def test_a_chosen_team_without_files_is_not_an_empty_directory() -> None:
+    book = Book()
+    book.ingest(directory("small", standing=[permanent("ana")]) | directory("big"))
+    brake = met(book.plan({}, at(1), teams=frozenset({"small"})))
+    assert brake.reasons == ("file-gone",)
+
+
+def test_what_an_operator_ended_is_not_counted() -> None:
+    book = Book()
+    files = standing(3, settings={"max_revocations": {"count": 0}})
+    book.ingest(files)
+    user0 = Principal(PrincipalKind("user"), "user0")
+    book.record(Held("hold-1", user0, None, None, None, WORD), at(1))
+    decision = book.plan(files, at(2))
+    assert (decision.counts.revoked, decision.brake) == (1, None)
 
 
 def test_expiry_is_never_braked() -> None:

@@ -88,6 +88,13 @@ def test_what_differs_from_a_spent_line_is_not_marked(entry: Entry) -> None:
     assert book.ingest(renamed, at(9)).notes == ()
 
 
+def test_a_new_line_beside_the_spent_one_it_resembles_is_not_marked() -> None:
+    book = Book()
+    book.ingest(directory(windows=[DURATION]))
+    beside = directory(windows=[DURATION, temporary(duration="4h", environment="dev")])
+    assert [note.code for note in book.ingest(beside, at(9)).notes] == ["spent"]
+
+
 # --- limits -----------------------------------------------------------------------------------
 
 
