@@ -18,9 +18,8 @@ from ledger.manifest.problems import Desk, Severity, Source
 from ledger.manifest.sheet import Sheet
 from ledger.model import AccountId, GrantId, Principal, Settings, Team
 
-ENTRY_GRANTS_MAX = 10_000
 FILE_GRANTS_MAX = 250_000
-"""Grants that an entry, or a file, may expand to: principals times environments times policies."""
+"""Grants that a file may expand to: principals times environments times policies, by entry."""
 
 ENDED = "the line has ended, so nothing more is asked of it"
 
@@ -59,15 +58,13 @@ class Expansion:
     deployers: dict[str, str] = field(default_factory=dict)
 
     def add_file(self, sheet: Sheet, entries: list[Entry], facts: TeamFacts) -> None:
-        file_grants = 0
+        expanded = 0
         for entry in entries:
-            count = len(entry.principals) * len(entry.environments) * len(entry.policies)
-            file_grants += count
-            if count > ENTRY_GRANTS_MAX or file_grants > FILE_GRANTS_MAX:
-                what, most = ("file", FILE_GRANTS_MAX)
-                if count > ENTRY_GRANTS_MAX:
-                    what, most = ("entry", ENTRY_GRANTS_MAX)
-                message = f"with this entry the {what} expands to more than {most:,} grants"
+            expanded += len(entry.principals) * len(entry.environments) * len(entry.policies)
+            if expanded > FILE_GRANTS_MAX:
+                message = (
+                    f"with this entry the file expands to more than {FILE_GRANTS_MAX:,} grants"
+                )
                 sheet.error(entry.at, "too-many-grants", message, "write less, or several files")
                 return
             _EntryExpansion(self, sheet, entry, facts).add()

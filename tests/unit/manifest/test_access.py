@@ -215,13 +215,12 @@ def test_the_keys_of_principals_are_those_of_the_model() -> None:
         assert grant.principal.kind is facts.kind
 
 
-def test_an_entry_that_expands_beyond_all_bounds_is_refused() -> None:
-    users = ", ".join(f"u{i}" for i in range(5_001))
-    text = (
-        f"permanent-access:\n  - users: [{users}]\n    environments: [prod, nonprod]\n"
-        "    grant: dev.read-only\n"
-    )
-    assert said({PERMANENT: text}) == [
-        f"{PERMANENT}:2:5: with this entry the entry expands to more than 10,000 grants; "
+def test_a_file_that_expands_beyond_all_bounds_is_refused_before_it_does() -> None:
+    users = ", ".join(f"u{i}" for i in range(1_000))
+    entries = f"  - users: &all [{users}]\n    environments: &both [prod, nonprod]\n"
+    entries += "    grants: &some [dev.read-only, dev.break-glass]\n"
+    entries += "  - {users: *all, environments: *both, grants: *some}\n" * 62
+    assert said({PERMANENT: f"permanent-access:\n{entries}"}) == [
+        f"{PERMANENT}:66:5: with this entry the file expands to more than 250,000 grants; "
         "write less, or several files"
     ]
