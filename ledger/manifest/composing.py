@@ -16,6 +16,9 @@ from ledger.manifest.nodes import Composed, Fault, Mapping, Node, Pair, Scalar, 
 DEPTH_MAX = 32
 """Collections inside each other; the deepest thing we read (a condition's values) needs 7."""
 
+NODES_MAX = 1_000_000
+"""Texts, lists and mappings in one file; 5,000 grants have 60,000."""
+
 EXPANSION_MAX = 100_000
 """Nodes that the aliases of one file may add."""
 
@@ -166,7 +169,7 @@ class _Composer:
             self._check_styled(event, node)
         elif self.flow:
             self._check_plain_in_flow(event, node)
-        self.nodes += 1
+        self._count(node)
         if event.anchor:
             self.anchors[event.anchor] = (node, 1)
         self._place(node)
@@ -182,7 +185,7 @@ class _Composer:
             in_brackets=bool(event.flow_style),
         )
         self._check_tag(event, frame)
-        self.nodes += 1
+        self._count(frame)
         if event.anchor:
             self.anchors[event.anchor] = None
         self.open.append(frame)
@@ -218,6 +221,12 @@ class _Composer:
             message = f"the aliases of this file repeat more than {EXPANSION_MAX:,} values"
             raise _Stop(Fault(line, column, "alias", message, "write less, or several files"))
         self._place(node._replace(line=line, column=column))
+
+    def _count(self, at: Scalar | _Frame) -> None:
+        self.nodes += 1
+        if self.nodes > NODES_MAX:
+            message = f"the file holds more than {NODES_MAX:,} values"
+            raise _Stop(Fault(at.line, at.column, "size", message, "split it by team"))
 
     def _place(self, node: Node) -> None:
         if not self.open:

@@ -1,22 +1,23 @@
-"""Entries to grants: what the names stand for, who may be granted anything, and what is one grant.
+"""Entries to grants: what the names stand for, and who may be granted anything.
 
-Invariant: a grant's id is unique in the directory. Entries of one identity are one grant with all
-their places.
+Invariant: a grant is made only where its environment and policy are declared and nothing forbids
+its principal; of a line that has ended nothing more is asked.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ledger.manifest.access import Entry, Written
 from ledger.manifest.accounts import Accounts
-from ledger.manifest.declared import DeclaredAccount, DeclaredGrant, EndsAt, LastDay, Lasts, end_of
-from ledger.manifest.identity import grant_id
+from ledger.manifest.declared import DeclaredAccount, DeclaredGrant, EndsAt, LastDay, end_of
+from ledger.manifest.identity import Meaning, grant_id
+from ledger.manifest.merging import Merging
 from ledger.manifest.nodes import Scalar
 from ledger.manifest.policies import Policies
 from ledger.manifest.principals import deployer
 from ledger.manifest.problems import Desk, Severity, Source
 from ledger.manifest.sheet import Sheet
-from ledger.model import AccountId, GrantId, Principal, Settings, Team
+from ledger.model import AccountId, Principal, Settings, Team
 
 FILE_GRANTS_MAX = 250_000
 """Grants that a file may expand to: principals times environments times policies, by entry."""
@@ -42,6 +43,16 @@ class _Account:
     deployer_key: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """An e-mail address where it first stands, and whom it gives."""
+
+    text: str
+    principal: Principal
+    source: Source
+    team: Team
+
+
 @dataclass(slots=True)
 class Expansion:
     """Collects the grants of all files."""
@@ -50,12 +61,13 @@ class Expansion:
     now: datetime | None
     """Lines whose end is not after it have ended. None: nothing is judged by time."""
     desk: Desk
-    grants: dict[GrantId, DeclaredGrant] = field(default_factory=dict)
-    addresses: dict[tuple[AccountId, str], list[tuple[str, Principal, Source, Team]]] = field(
-        default_factory=dict
-    )
+    merging: Merging = field(init=False)
+    addresses: dict[tuple[AccountId, str], dict[str, _Address]] = field(default_factory=dict)
     """Which e-mail addresses each (account, principal) was made from, and where first."""
     deployers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.merging = Merging(self.desk)
 
     def add_file(self, sheet: Sheet, entries: list[Entry], facts: TeamFacts) -> None:
         expanded = 0
@@ -85,19 +97,16 @@ class Expansion:
     def check_addresses(self, chosen: set[Team]) -> None:
         """Reports addresses that give one principal of one account."""
         for (account, _), places in self.addresses.items():
-            if len(places) < 2:
-                continue
-            places.sort(key=lambda place: place[2])
-            first = places[0]
-            for place in places[1:]:
-                here, there = (place, first) if place[3] in chosen else (first, place)
-                address, principal, source, _ = here
+            first, *others = sorted(places.values(), key=lambda address: address.source)
+            for other in others:
+                here, there = (other, first) if other.team in chosen else (first, other)
                 message = (
-                    f"`{address}` and `{there[0]}` ({there[2].path}:{there[2].line}) are both the "
-                    f"IAM {principal.kind.value} `{principal.name}` in account {account}"
+                    f"`{here.text}` and `{there.text}` ({there.source.path}:{there.source.line}) "
+                    f"are both the IAM {here.principal.kind.value} `{here.principal.name}` in "
+                    f"account {account}"
                 )
                 hint = "name one of them as IAM does, or set `user_names: email`"
-                self.desk.report(source, "principal-collision", message, hint)
+                self.desk.report(here.source, "principal-collision", message, hint)
 
 
 @dataclass(slots=True)
@@ -139,7 +148,7 @@ class _EntryExpansion:
                 found.append(_Account(declared, scalar, self.whole.deployer_key(role)))
             elif accounts.known and accounts.names and scalar.text not in accounts.names:
                 message = f"environment `{scalar.text}` (in `{key}`) is not in aws-accounts"
-                hint = self.whole.desk.did_you_mean(scalar.text, sorted(accounts.names))
+                hint = self.whole.desk.did_you_mean(scalar.text, accounts.names)
                 self._say(scalar, "unknown-environment", message, hint or self._add("aws-accounts"))
         return found
 
@@ -147,7 +156,7 @@ class _EntryExpansion:
         policies, key = self.facts.policies, self.entry.policy_key
         if policies.known and scalar.text not in policies.names:
             message = f"policy `{scalar.text}` (in `{key}`) is not in aws-policies"
-            hint = self.whole.desk.did_you_mean(scalar.text, sorted(policies.names))
+            hint = self.whole.desk.did_you_mean(scalar.text, policies.names)
             self._say(scalar, "unknown-policy", message, hint or self._add("aws-policies"))
         return scalar.text in policies.declared
 
@@ -190,9 +199,10 @@ class _EntryExpansion:
     def _grant(self, written: Written, place: _Account, policy: Scalar) -> None:
         entry, account = self.entry, place.declared.account
         principal = written.named.principal
-        identity = grant_id(
+        meaning = Meaning(
             account.team,
-            (account.environment, account.account),
+            account.environment,
+            account.account,
             principal,
             policy.text,
             entry.end,
@@ -202,60 +212,32 @@ class _EntryExpansion:
         source = self.sheet.source(written.scalar)
         if written.named.address is not None and not self.ended:
             self._remember_address(written.named.address, principal, account.account, source)
-        deciding = (
-            source,
-            self.sheet.source(place.at),
-            self.sheet.source(policy),
-            *entry.deciding,
+        self.whole.merging.add(
+            DeclaredGrant(
+                id=grant_id(meaning),
+                team=account.team,
+                environment=account.environment,
+                account=account.account,
+                principal=principal,
+                policy=policy.text,
+                end=entry.end,
+                starts_at=entry.starts_at,
+                ticket=entry.ticket,
+                description=entry.description,
+                sources=(source,),
+                deciding=(
+                    source,
+                    self.sheet.source(place.at),
+                    self.sheet.source(policy),
+                    *entry.deciding,
+                ),
+                end_source=None if entry.end_at is None else self.sheet.source(entry.end_at),
+            )
         )
-        known = self.whole.grants.get(identity)
-        if known is not None:
-            self._merge(known, source, deciding)
-            return
-        self.whole.grants[identity] = DeclaredGrant(
-            identity,
-            account.team,
-            account.environment,
-            account.account,
-            principal,
-            policy.text,
-            entry.end,
-            entry.starts_at,
-            entry.ticket,
-            entry.description,
-            (source,),
-            deciding,
-            None if entry.end_at is None else self.sheet.source(entry.end_at),
-        )
-
-    def _merge(self, known: DeclaredGrant, source: Source, deciding: tuple[Source, ...]) -> None:
-        if source in known.sources:
-            return
-        end_at = self.entry.end_at
-        if end_at is not None and isinstance(known.end, Lasts):
-            here = self.sheet.source(end_at)
-            if here != known.end_source:
-                self._two_durations(known, source)
-                return
-        merged = replace(
-            known,
-            sources=(*known.sources, source),
-            deciding=tuple(dict.fromkeys((*known.deciding, *deciding))),
-        )
-        self.whole.grants[known.id] = merged
-
-    def _two_durations(self, known: DeclaredGrant, source: Source) -> None:
-        first = known.sources[0]
-        message = (
-            f"this `duration` is that of {first.path}:{first.line} again: the same team, "
-            f"environment, principal, policy, start and ticket"
-        )
-        hint = "to ask twice give one of them another `ticket` or `starts_at`"
-        self.whole.desk.report(source, "duplicate-duration", message, hint)
 
     def _remember_address(
         self, address: str, principal: Principal, account: AccountId, source: Source
     ) -> None:
-        places = self.whole.addresses.setdefault((account, principal.key), [])
-        if all(place[0] != address for place in places):
-            places.append((address, principal, source, self.facts.team))
+        places = self.whole.addresses.setdefault((account, principal.key), {})
+        if address not in places:
+            places[address] = _Address(address, principal, source, self.facts.team)

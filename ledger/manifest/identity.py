@@ -5,6 +5,7 @@ in the names of IAM objects for ever. Another rule is another prefix.
 """
 
 from base64 import b32encode
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import assert_never
@@ -18,19 +19,26 @@ from ledger.model import AccountId, GrantId, Principal, Team
 RULE = "iam-ledger grant 1"
 
 
-def grant_id(
-    team: Team,
-    place: tuple[str, AccountId],
-    principal: Principal,
-    policy: str,
-    end: End,
-    starts_at: datetime | None = None,
-    ticket: str | None = None,
-) -> GrantId:
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """All that can be part of a grant's identity."""
+
+    team: Team
+    environment: str
+    account: AccountId
+    principal: Principal
+    policy: str
+    end: End
+    starts_at: datetime | None = None
+    """As written; None: at once."""
+    ticket: str | None = None
+
+
+def grant_id(of: Meaning) -> GrantId:
     """The identity of a grant: sixteen characters that hang on its meaning and on nothing else.
 
-    `place` is the environment's name and its account. The id is the first 16 characters of the
-    lower-case base32 (RFC 4648) of the SHA-256 of this JSON array, without white space, in UTF-8:
+    The id is the first 16 characters of the lower-case base32 (RFC 4648) of the SHA-256 of this
+    JSON array, without white space, in UTF-8:
 
     - permanent: `[RULE, "permanent", team, account, principal, policy]`
     - a last day: `[RULE, "last-day", team, account, principal, policy, starts_at, day]`
@@ -42,19 +50,18 @@ def grant_id(
     and account are no part of it (a change must not restart the clock), nor is any description,
     order, or file.
     """
-    environment, account = place
-    begins = None if starts_at is None else instant_text(starts_at)
-    meaning: list[str | None]
-    match end:
+    who, begins = of.principal.key, None if of.starts_at is None else instant_text(of.starts_at)
+    said: list[str | None]
+    match of.end:
         case Permanent():
-            meaning = ["permanent", team, account, principal.key, policy]
+            said = ["permanent", of.team, of.account, who, of.policy]
         case LastDay(day):
-            meaning = ["last-day", team, account, principal.key, policy, begins, day.isoformat()]
+            said = ["last-day", of.team, of.account, who, of.policy, begins, day.isoformat()]
         case EndsAt(at):
-            meaning = ["ends-at", team, account, principal.key, policy, begins, instant_text(at)]
+            said = ["ends-at", of.team, of.account, who, of.policy, begins, instant_text(at)]
         case Lasts():
-            meaning = ["lasts", team, environment, principal.key, policy, begins, ticket]
+            said = ["lasts", of.team, of.environment, who, of.policy, begins, of.ticket]
         case _:
-            assert_never(end)
-    digest = sha256(orjson.dumps([RULE, *meaning])).digest()
+            assert_never(of.end)
+    digest = sha256(orjson.dumps([RULE, *said])).digest()
     return GrantId(b32encode(digest[:10]).decode().lower())

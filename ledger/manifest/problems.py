@@ -5,7 +5,7 @@ in one run.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
@@ -101,19 +101,19 @@ class Desk:
             lines = self.lines[source.path] = lines_of(self.texts.get(source.path, ""))
         return excerpt_of(lines, source.line)
 
-    def did_you_mean(self, word: str, options: Iterable[str]) -> str | None:
+    def did_you_mean(self, word: str, options: Collection[str]) -> str | None:
         """A hint naming the option nearest to `word`; None when none is near.
 
-        Once the reading has compared `COMPARISONS_MAX` words only the case is still ignored: with
-        thousands of wrong lines the first hints are what people read.
+        Once the reading has compared `COMPARISONS_MAX` words it is always None: with thousands of
+        wrong lines the first hints are what people read.
         """
-        known = list(options)
-        folded = word.casefold()
-        near = next((option for option in known if option.casefold() == folded), None)
-        if near is None and len(known) <= self.comparisons_left and len(word) <= EXCERPT_MAX:
-            self.comparisons_left -= len(known)
-            near = next(iter(get_close_matches(word, known, n=1)), None)
-        return None if near is None else f"did you mean `{near}`?"
+        self.comparisons_left -= len(options)
+        if self.comparisons_left < 0 or len(word) > EXCERPT_MAX:
+            return None
+        known, folded = sorted(options), word.casefold()
+        near = [option for option in known if option.casefold() == folded]
+        near = near or get_close_matches(word, known, n=1)
+        return f"did you mean `{near[0]}`?" if near else None
 
 
 def lines_of(text: str) -> list[str]:

@@ -75,7 +75,7 @@ class _Reader:
     def _check_asked(self) -> None:
         for team in sorted(set(self.asked or ()) - set(self.layout.teams)):
             source = Source(f"{accounts.SECTION}/{team}.yaml", 1, 1)
-            hint = self.desk.did_you_mean(team, sorted(self.layout.teams))
+            hint = self.desk.did_you_mean(team, self.layout.teams)
             message = f"team `{team}` has no files"
             self.desk.report(source, "no-files", message, hint, severity="warning")
 
@@ -113,7 +113,7 @@ class _Reader:
         """An access file needs accounts to give access to."""
         if facts.accounts.names or not facts.accounts.known:
             return
-        with_accounts = sorted(team for team, its in self.facts.items() if its.accounts.names)
+        with_accounts = [team for team, its in self.facts.items() if its.accounts.names]
         hint = self.desk.did_you_mean(facts.team, with_accounts)
         if hint is None:
             hint = f"add them to {accounts.SECTION}/{facts.team}.yaml"
@@ -142,7 +142,7 @@ class _Reader:
             self.settings_source,
             tuple(a for facts in mine for a in facts.accounts.declared.values()),
             tuple(p for facts in mine for p in facts.policies.declared.values()),
-            tuple(grant for grant in expansion.grants.values() if grant.team in chosen),
+            tuple(grant for grant in expansion.merging.merged() if grant.team in chosen),
             tuple(sorted(chosen)),
             self._files(),
             self.desk.texts,

@@ -79,7 +79,7 @@ def _time_zone(sheet: Sheet, pair: Pair) -> dict[str, Any]:
     if scalar is None:
         return {}
     if not _known_zone(scalar.text):
-        hint = sheet.desk.did_you_mean(scalar.text, sorted(available_timezones()))
+        hint = sheet.desk.did_you_mean(scalar.text, available_timezones())
         message = f"`time_zone` is {scalar.text}, which no list of time zones has"
         raise Unreadable("time-zone", message, hint or "write it as Europe/Berlin, or UTC")
     return {"time_zone": scalar.text}

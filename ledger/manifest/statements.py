@@ -171,7 +171,7 @@ def _conditions(sheet: Sheet, pair: Pair) -> dict[str, dict[str, list[str]]]:
     built = {}
     for operator, inner in mapping.pairs.items():
         if operator not in OPERATORS:
-            hint = sheet.desk.did_you_mean(operator, sorted(OPERATORS))
+            hint = sheet.desk.did_you_mean(operator, OPERATORS)
             message = f"`{operator}` is no condition operator"
             sheet.error(inner.key, "condition", message, hint or "as StringEquals, Bool, ArnLike")
         built[operator] = _condition_keys(sheet, inner)

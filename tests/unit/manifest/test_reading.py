@@ -1,5 +1,6 @@
 """The directory as a whole: teams, time, and what counts."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -156,3 +157,12 @@ def test_reading_needs_neither_order_nor_the_whole_directory() -> None:
     backwards = dict(reversed(files.items()))
     assert read(files) == read(backwards)
     assert read({}).manifest is not None
+
+
+def test_an_identity_that_comes_ten_thousand_times_costs_no_more_than_ten_thousand() -> None:
+    users = ", ".join(["ana", "ANA"] * 10_000)
+    text = f"permanent-access: [{{users: [{users}], environment: prod, grant: dev.read-only}}]"
+    before = time.process_time()
+    (grant,) = accepted({PERMANENT: text}).grants
+    assert len(grant.sources) == 20_000
+    assert time.process_time() - before < 5

@@ -1,5 +1,7 @@
 """What a file may be as YAML, before anything is asked of what it says."""
 
+import time
+
 import pytest
 
 from ledger.manifest import nodes
@@ -206,6 +208,20 @@ def test_a_file_too_large_is_not_parsed() -> None:
         f"{ACCOUNTS}:1:1: the file has 8,388,609 bytes; at most 8,388,608 are read; "
         "split it by team"
     ]
+
+
+def test_a_file_of_a_million_values_is_refused_on_the_way() -> None:
+    found = said({ACCOUNTS: "[" + "a," * 1_000_000 + "]"})
+    assert found == [
+        f"{ACCOUNTS}:1:2000000: the file holds more than 1,000,000 values; split it by team"
+    ]
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "- " * 100_000, "? " * 100_000, "{a: " * 60_000])
+def test_a_message_from_the_slow_parser_comes_soon_too(text: str) -> None:
+    before = time.process_time()
+    assert len(said({ACCOUNTS: text})) == 1
+    assert time.process_time() - before < 5
 
 
 def test_brackets_without_end_cost_no_stack() -> None:
