@@ -17,6 +17,7 @@ from ledger.events import (
     DriftRepaired,
     Event,
     Granted,
+    GrantRef,
     Held,
     Ingested,
     Left,
@@ -212,8 +213,23 @@ def _evidence(
             assert_never(event)
 
 
+def titled(event: Event) -> str:
+    """The sentence with whom it is about in front, for lists about many."""
+    grant = getattr(event, "grant", None)
+    if not isinstance(grant, GrantRef):
+        return sentence(event)
+    return f"{grant.principal} {grant.policy} in {grant.account}: {sentence(event)}"
+
+
+def spoken(event: Event) -> bool:
+    """Whether a person's word stands behind it, so that no line or commit does."""
+    return getattr(event, "word", None) is not None or getattr(event, "hold", None) is not None
+
+
 def origin(provenance: Provenance) -> str:
     """Where an event came from, on one line."""
+    if provenance == Provenance():
+        return "origin not recorded"
     if provenance.replica is not None:
         return f"by worker {provenance.replica}"
     parts = [provenance.source or "source not recorded"]

@@ -225,10 +225,21 @@ async def grants_by_id(connection: AsyncConnection, prefix: str) -> list[Found]:
 
 
 def principal_keys(text: str) -> tuple[str, ...]:
-    """The keys that `user/ana`, or `ana` of any kind, may stand for."""
-    if "/" in text:
-        return (text.casefold(),)
-    return tuple(f"{kind.value}/{text.casefold()}" for kind in PRINCIPAL_KINDS)
+    """The keys that `user/ana`, `user/a/path/ana`, `ana` of any kind, or an address may stand for.
+
+    `ana@example.com` is an IAM name that somebody may have, and the user `ana` by its local part.
+    """
+    folded = text.casefold()
+    kind, slash, name = folded.partition("/")
+    if slash:
+        return (f"{kind}/{name.rpartition('/')[2]}",)
+    keys = [f"{kind.value}/{folded}" for kind in PRINCIPAL_KINDS]
+    if "@" in folded:
+        local = folded.rpartition("@")[0]
+        keys += [
+            f"{k.value}/{local}" for k, facts in PRINCIPAL_KINDS.items() if facts.email_allowed
+        ]
+    return tuple(keys)
 
 
 # --- conditions -------------------------------------------------------------------------------

@@ -1,0 +1,73 @@
+"""Where words go: data to stdout, everything else to stderr.
+
+Invariant: a reader who hangs up (a broken pipe) ends neither the command nor its exit code.
+"""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TextIO
+
+from cli.environment import COLOR, Environment
+
+COLORS = ("auto", "always", "never")
+
+
+@dataclass(slots=True)
+class Terminal:
+    """The two streams of one process."""
+
+    out: TextIO
+    err: TextIO
+    environment: Environment
+    color_flag: str | None = None
+    quiet: bool = False
+
+    @classmethod
+    def of_process(cls, environment: Environment) -> "Terminal":
+        return cls(sys.stdout, sys.stderr, environment)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person looks at stdout."""
+        return self.out.isatty()
+
+    @property
+    def color(self) -> bool:
+        wish = self.environment.chosen(COLOR, COLORS, self.color_flag)
+        if wish == "auto":
+            return self.interactive and not self.environment.plain
+        return wish == "always"
+
+    @property
+    def width(self) -> int:
+        return self.environment.columns or shutil.get_terminal_size((80, 24)).columns
+
+    def data(self, text: str) -> None:
+        """Data, on stdout, ended by a line feed."""
+        if text and not text.endswith("\n"):
+            text += "\n"
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except BrokenPipeError:
+            self._hung_up()
+
+    def hint(self, text: str) -> None:
+        """What helps and may be missed: stderr, silent with `-q`."""
+        if not self.quiet:
+            self.complain(text)
+
+    def complain(self, text: str) -> None:
+        """What must be seen: stderr."""
+        try:
+            print(text, file=self.err, flush=True)
+        except BrokenPipeError:
+            self.err = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  for good
+
+    def _hung_up(self) -> None:
+        """Nobody reads stdout any more: what comes goes nowhere, at interpreter exit too."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.out.fileno())
+        os.close(nowhere)

@@ -1,0 +1,217 @@
+"""`who-has-access`: the audit's question, from the ledger alone.
+
+Invariant: no AWS call and no daemon; what it lists is whoever may have access, never less.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from cli import answers, render
+from cli.exits import Exit
+from cli.filters import Asked, filter_of
+from cli.instants import Moment
+from cli.options import MomentType, speaking, with_database, with_filters, with_output
+from cli.session import Session
+from ledger.answer import At, Between, When, state_during
+
+if TYPE_CHECKING:
+    from ledger.envelope import Recorded
+    from ledger.model import GrantId
+    from ledger.store import Ledger
+    from ledger.store.questions import WhoHasAccess
+
+Histories = dict[tuple["GrantId", int], list["Recorded"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked."""
+
+    asked: Asked
+    when: When
+    as_known_at: datetime | None
+    because: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    found: "WhoHasAccess"
+    histories: Histories
+    unknown: tuple[str, ...]
+
+
+@click.command("who-has-access")
+@with_filters
+@click.option("--at", type=MomentType(), metavar="T", help="Then; a date is that whole UTC day.")
+@click.option(
+    "--between", type=MomentType(), nargs=2, metavar="A B", help="At any time from A up to B."
+)
+@click.option("--as-known-at", type=MomentType(), metavar="K", help="By what the ledger held at K.")
+@click.option("--because", is_flag=True, help="With the events behind each, and who was refused.")
+@click.option("--exit-code", is_flag=True, help="Exit 2 when somebody has access.")
+@with_output("table", "json", "ndjson", "csv", "markdown")
+@with_database
+@speaking
+@click.pass_obj
+def command(
+    session: Session,
+    account: str | None,
+    environment: str | None,
+    team: str | None,
+    principal: str | None,
+    policy: str | None,
+    at: Moment | None,
+    between: tuple[Moment, Moment] | None,
+    as_known_at: Moment | None,
+    because: bool,
+    exit_code: bool,
+    output: render.Format,
+) -> int:
+    """Who may have access now, at T, or between A and B, and since when, until when, and why.
+
+    Listed is whoever may have it: also what is over and not yet confirmed removed. By what the
+    ledger knows now, or knew at K (then T is K unless it is given).
+    """
+    known_at = None if as_known_at is None else as_known_at.last
+    question = Question(
+        Asked(account, environment, team, principal, policy),
+        _when(session.now(), at, between, known_at),
+        known_at,
+        because,
+    )
+    answer = session.ask(lambda ledger: _answer(ledger, question))
+    _print(session, question, answer, output)
+    return Exit.FOUND if exit_code and answer.found.access else Exit.DONE
+
+
+def _when(
+    now: datetime,
+    at: Moment | None,
+    between: tuple[Moment, Moment] | None,
+    known_at: datetime | None,
+) -> When:
+    if at is not None and between is not None:
+        raise click.UsageError("give --at or --between, not both")
+    if between is not None:
+        first, last = between
+        end = last.end or last.start
+        if end <= first.start:
+            raise click.UsageError("--between A B: B must lie after A")
+        return Between(first.start, end)
+    if at is None:
+        return At(known_at or now)
+    return At(at.start) if at.end is None else Between(at.start, at.end)
+
+
+async def _answer(ledger: "Ledger", question: Question) -> Answer:
+    from ledger.store import questions
+
+    async with ledger.reading() as connection:
+        keep = await filter_of(connection, question.asked)
+        found = await questions.who_has_access(
+            connection,
+            keep=keep,
+            when=question.when,
+            as_known_at=question.as_known_at,
+            denied=question.because,
+        )
+        histories: Histories = {}
+        if question.because:
+            keys = [item.row.key for item in (*found.access, *found.denied)]
+            histories = await questions.events_of(connection, keys, upto=found.position)
+        unknown: tuple[str, ...] = ()
+        if not found.access:
+            unknown = await questions.unknown_words(connection, keep)
+    return Answer(found, histories, unknown)
+
+
+# --- saying it --------------------------------------------------------------------------------
+
+
+def _print(session: Session, question: Question, answer: Answer, output: render.Format) -> None:
+    terminal, found = session.terminal, answer.found
+    spoken = answers.spoken_of(question.when, question.as_known_at, found.position)
+    if output == "json":
+        terminal.data(render.json_text(_document(question, answer)))
+    elif output == "ndjson":
+        terminal.data(render.ndjson_text(_items(question, answer)))
+    elif output == "csv":
+        terminal.data(render.csv_text(answers.ITEM_KEYS, _items(question, answer)))
+    elif found.access or found.denied:
+        terminal.data(_text(session, question, answer, output, spoken))
+    if not found.access:
+        terminal.complain(f"nobody has access {spoken}")
+    elif output in ("ndjson", "csv"):
+        terminal.hint(f"who has access {spoken}")
+    for words in answer.unknown:
+        terminal.complain(f"no grant in this ledger ever named {words}: is it spelt so?")
+
+
+def _items(question: Question, answer: Answer) -> list[answers.Item]:
+    items = []
+    for found in answer.found.access:
+        item = answers.item_of(found, state_during(found.row, question.when))
+        if question.because:
+            item |= _because(
+                question, answer, found.row.key, answers.reason(found.row, question.when)
+            )
+        items.append(item)
+    return items
+
+
+def _because(
+    question: Question, answer: Answer, key: "tuple[GrantId, int]", reason: str
+) -> answers.Item:
+    events = answer.histories.get(key, [])
+    return {"reason": reason, "because": [answers.event_of(event) for event in events]}
+
+
+def _document(question: Question, answer: Answer) -> dict[str, object]:
+    document: dict[str, object] = {
+        "schema_version": render.SCHEMA_VERSION,
+        **answers.heading(question.when, question.as_known_at, answer.found.position),
+        "access": _items(question, answer),
+    }
+    if question.because:
+        document["no_access"] = [
+            answers.item_of(found, None)
+            | _because(question, answer, found.row.key, answers.reason(found.row, question.when))
+            for found in answer.found.denied
+        ]
+    return document
+
+
+def _text(
+    session: Session, question: Question, answer: Answer, output: render.Format, spoken: str
+) -> str:
+    terminal, found = session.terminal, answer.found
+    lines = [answers.line_of(item, state_during(item.row, question.when)) for item in found.access]
+    title = f"who has access {spoken}: {answers.counted(len(lines), 'grant')}"
+    if output == "markdown":
+        body = render.markdown_table(answers.WIDE_COLUMNS, lines)
+        return f"{render.markdown_text(title)}\n\n{body}" + _reasons(question, answer, "- ")
+    if terminal.interactive:
+        wide = terminal.width >= answers.WIDE_FROM
+        columns = answers.WIDE_COLUMNS if wide else answers.ACCESS_COLUMNS
+        table = render.terminal_table(columns, lines, width=terminal.width, color=terminal.color)
+    else:
+        table = render.plain_table(answers.WIDE_COLUMNS, lines)
+    return f"{title}\n\n{table}" + _reasons(question, answer, "  ")
+
+
+def _reasons(question: Question, answer: Answer, indent: str) -> str:
+    """The events behind each grant, and behind each that gives no access."""
+    if not question.because:
+        return ""
+    blocks = []
+    for item in (*answer.found.access, *answer.found.denied):
+        grant = item.row.grant
+        said = answers.reason(item.row, question.when)
+        head = f"{grant.principal} {grant.policy} {grant.environment}: {said} (grant {grant.id})"
+        events = answer.histories.get(item.row.key, [])
+        lines = [head, *(f"{indent}{answers.because(event)}" for event in events)]
+        blocks.append("\n".join(render.safe(line) for line in lines))
+    return "\n" + "\n\n".join(blocks) + "\n"
