@@ -269,3 +269,17 @@ TREES = [
 def test_the_fast_and_the_pure_parser_tell_the_same(text: str) -> None:
     assert fast_loader() is not pure_loader(), "PyYAML without libyaml: nothing is compared"
     assert compose(text, fast_loader()) == compose(text, pure_loader())
+
+
+def test_without_libyaml_the_pure_parser_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        PERMANENT: "permanent-access:\n"
+        "  - {users: [ana, ben], environments: [prod], grants: [dev.read-only]}\n"
+        "  - {user: cy, environment: stage, grant: dev.read-only}\n"
+    }
+    sound = {PERMANENT: files[PERMANENT].rpartition("  - ")[0]}
+    fast, fast_said = accepted(sound), said(files)
+    monkeypatch.delattr("yaml.CBaseLoader")
+    assert fast_loader() is pure_loader()
+    assert accepted(sound) == fast
+    assert said(files) == fast_said != []
