@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from ledger import guards
 from ledger.schema import metadata
-from ledger.store.dialect import for_writing, open_engine, parse_url, triggers
+from ledger.store.dialect import dispose, for_writing, open_engine, parse_url, triggers, weather
 
 
 def _migrate(connection: Connection) -> None:
@@ -29,12 +29,13 @@ def _put_guards_back(connection: Connection) -> None:
 
 async def _online() -> None:
     url = parse_url(context.config.attributes["url"])
-    engine = for_writing(open_engine(url))
+    engine = for_writing(open_engine(url, create=True))
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_migrate)
+        with weather():
+            async with engine.begin() as connection:
+                await connection.run_sync(_migrate)
     finally:
-        await engine.dispose()
+        await dispose(engine)
 
 
 asyncio.run(_online())

@@ -10,17 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import getpid
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ledger.errors import (
-    LedgerBusy,
-    LedgerMissing,
-    LedgerUnavailable,
-)
+from ledger.errors import LedgerBusy, LedgerMissing, LedgerUnavailable
 
 BUSY_TIMEOUT_S = 30
 """How long a writer waits for another; 10,000 events hold the lock for about 0.2 s."""
@@ -41,6 +38,10 @@ def parse_url(text: str) -> URL:
             f"{shown(url)}: only sqlite+aiosqlite is supported by this version; "
             "PostgreSQL comes in a later one"
         )
+    if file_of(url) is None:
+        raise LedgerMissing(
+            f"{shown(url)} names no file; a ledger in memory would be gone with this process"
+        )
     return url
 
 
@@ -56,17 +57,29 @@ def file_of(url: URL) -> Path | None:
     return Path(url.database)
 
 
-def open_engine(url: URL) -> AsyncEngine:
-    """An engine whose transactions begin as asked for (`sqlite_begin`) and survive power cuts."""
+def open_engine(url: URL, *, create: bool = False) -> AsyncEngine:
+    """An engine whose transactions begin as asked for (`sqlite_begin`) and survive power cuts.
+
+    Only with `create` (migrations) is a missing file made, and the file set to WAL, which it then
+    stays: asking a wrong address leaves what is there as it was.
+    """
     engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def _open(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> None:
+        path = file_of(url)
+        if path is not None:
+            args[0] = _uri(path, "rwc" if create else "rw")
+            options["uri"] = True
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
         # The driver's own BEGIN is switched off: it would begin late, and deferred.
         connection.isolation_level = None
         cursor = connection.cursor()
+        if create:
+            cursor.execute("PRAGMA journal_mode=WAL")
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",  # NORMAL loses acknowledged events in a power cut
             "foreign_keys=ON",
             "recursive_triggers=ON",
@@ -82,9 +95,33 @@ def open_engine(url: URL) -> AsyncEngine:
     return engine
 
 
+def _uri(path: Path, mode: str) -> str:
+    """The file as SQLite's URI; signs that mean something in a URI are escaped."""
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
 def for_writing(engine: AsyncEngine) -> AsyncEngine:
     """The same engine, taking the append lock at BEGIN: the head is read after the lock."""
     return engine.execution_options(sqlite_begin="IMMEDIATE")
+
+
+_WEATHER = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,  # a keeper goes on with what it knows; a person restores the file
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_AUTH,
+    }
+)
+"""What the machine does to a database. Every other code is a mistake of ours and crashes."""
 
 
 @contextmanager
@@ -92,18 +129,24 @@ def weather() -> Iterator[None]:
     """A database that does not answer becomes LedgerUnavailable; a bug stays what it is."""
     try:
         yield
+    except PoolExhausted as error:
+        raise LedgerUnavailable(f"the database is busy with other work of ours: {error}") from error
     except DBAPIError as error:
-        bugs = sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError
-        if isinstance(error.orig, sqlite3.DatabaseError) and not isinstance(error.orig, bugs):
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        primary = None if code is None else code & 0xFF
+        if primary == sqlite3.SQLITE_NOTADB:
+            raise LedgerMissing(
+                "the file is no SQLite database; nothing was changed. Check the address, or "
+                "restore the ledger"
+            ) from error
+        if primary in _WEATHER or error.connection_invalidated:
             raise LedgerUnavailable(f"the database did not do it: {error.orig}") from error
         raise
 
 
 def triggers(connection: Connection) -> dict[str, str]:
-    """Name -> SQL text of every trigger on `events`."""
-    rows = connection.exec_driver_sql(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'"
-    )
+    """Name -> SQL text of every trigger."""
+    rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
     return {row.name: row.sql for row in rows}
 
 
@@ -122,21 +165,27 @@ def single_worker(url: URL) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(lock: Path, database: Path) -> Iterator[TextIO]:
-    with lock.open("a+") as handle:
+def _locked(lock: Path, database: Path) -> Iterator[None]:
+    try:
+        handle = lock.open("a+")
+    except OSError as error:
+        raise LedgerUnavailable(f"the worker's lock cannot be opened: {error}") from error
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
             raise LedgerBusy(
                 f"another worker (process {holder}) keeps {database}; a SQLite ledger has one "
                 "worker at a time. Stop that one first; several need PostgreSQL"
             ) from None
+        except OSError as error:
+            raise LedgerUnavailable(f"{lock} cannot be locked: {error}") from error
         handle.truncate(0)
         handle.write(str(getpid()))
         handle.flush()
-        yield handle
+        yield
 
 
 class Watch:
@@ -162,7 +211,7 @@ class Watch:
         try:
             if self._connection is None:
                 self._connection = sqlite3.connect(
-                    f"file:{self._path}?mode=ro", uri=True, timeout=1, isolation_level=None
+                    _uri(self._path, "ro"), uri=True, timeout=1, isolation_level=None
                 )
             (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error as error:
@@ -181,4 +230,9 @@ class Watch:
 
 async def dispose(engine: AsyncEngine) -> None:
     """Closes every connection; a cancelled caller waits for it all the same."""
-    await asyncio.shield(engine.dispose())
+    closing = asyncio.ensure_future(engine.dispose())
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await closing
+        raise

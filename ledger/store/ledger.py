@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import URL, inspect, text
+from sqlalchemy import URL, Text, column, inspect, select, table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import guards
 from ledger.envelope import Draft
-from ledger.errors import LedgerMissing, LedgerOutdated
+from ledger.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
 from ledger.schema import REVISION, events
 from ledger.store.append import Appended, append
 from ledger.store.dialect import (
@@ -38,6 +38,16 @@ class _Waiting:
     now: datetime
     done: asyncio.Future[Appended]
 
+    def set_result(self, appended: Appended) -> None:
+        """Whoever was cancelled meanwhile has left already, and is told nothing."""
+        if not self.done.done():
+            self.done.set_result(appended)
+
+    def set_exception(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # looked at here, so that nobody is warned of it
+
 
 class Ledger:
     """One open ledger. Use as an async context manager; any number of tasks may share it."""
@@ -46,7 +56,7 @@ class Ledger:
         self.url = url
         self._engine = open_engine(url)
         self._writer = for_writing(self._engine)
-        self._waiting: list[_Waiting] = []
+        self._waiting: dict[_Waiting, None] = {}
         self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> "Ledger":
@@ -78,42 +88,52 @@ class Ledger:
         already is skipped.
         """
         mine = _Waiting(drafts, now, asyncio.get_running_loop().create_future())
-        self._waiting.append(mine)
+        self._waiting[mine] = None
         try:
             async with self._turn:
-                if not mine.done.done():
+                while not mine.done.done():
                     await self._append_waiting()
-            return await mine.done
+            return mine.done.result()
         finally:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
+            mine.done.cancel()  # whoever commits for it now tells nobody
+            self._waiting.pop(mine, None)
 
     async def _append_waiting(self) -> None:
-        """Commits for everybody who waits, up to the ceiling; whoever is next takes the rest."""
+        """Commits for everybody who waits, up to the ceiling; whoever is next takes the rest.
+
+        A cancellation in here leaves the others waiting: the next to get its turn commits for them,
+        and skips what was durable already.
+        """
         batch: list[_Waiting] = []
         size = 0
-        for waiting in self._waiting:
+        for waiting in [waiting for waiting in self._waiting if not waiting.done.done()]:
             if batch and size + len(waiting.drafts) > DRAFTS_A_COMMIT_MAX:
                 break
             batch.append(waiting)
             size += len(waiting.drafts)
         try:
-            async with self.writing() as connection:
-                results = [
-                    await append(connection, waiting.drafts, now=waiting.now) for waiting in batch
-                ]
-        except Exception as error:
+            await self._commit(batch)
+        except LedgerUnavailable as error:
             for waiting in batch:
-                self._waiting.remove(waiting)
-                if not waiting.done.done():
-                    waiting.done.set_exception(error)
-                    waiting.done.exception()  # retrieved: its task may have been cancelled
-            return
-        # A cancellation above leaves the others waiting: the next to get its turn commits for them.
+                waiting.set_exception(error)
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].set_exception(error)
+                return
+            # One of them asks for what cannot be. The others must not fail for it: each alone.
+            for waiting in batch:
+                try:
+                    await self._commit([waiting])
+                except Exception as its_own:
+                    waiting.set_exception(its_own)
+
+    async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        async with self.writing() as connection:
+            results = [
+                await append(connection, waiting.drafts, now=waiting.now) for waiting in batch
+            ]
         for waiting, result in zip(batch, results, strict=True):
-            self._waiting.remove(waiting)
-            if not waiting.done.done():
-                waiting.done.set_result(result)
+            waiting.set_result(result)
 
     # --- start-up -----------------------------------------------------------------------------
 
@@ -121,7 +141,7 @@ class Ledger:
         """Refuses a ledger that is missing, of another schema, or without its guards."""
         path = file_of(self.url)
         where = shown(self.url)
-        if path is not None and not path.exists():
+        if path is not None and not path.is_file():
             raise LedgerMissing(
                 f"there is no ledger at {where}; set --database or IAM_LEDGER_DATABASE_URL, or "
                 "make one with `iam-ledger migrate`"
@@ -133,8 +153,8 @@ class Ledger:
                     f"{where} holds no ledger; set --database or IAM_LEDGER_DATABASE_URL, or "
                     "make one with `iam-ledger migrate`"
                 )
-            found = await connection.execute(text("SELECT version_num FROM alembic_version"))
-            revision = found.scalar_one_or_none()
+            version = select(column("version_num", Text)).select_from(table("alembic_version"))
+            revision = (await connection.execute(version)).scalar_one_or_none()
             if revision != REVISION:
                 raise LedgerOutdated(
                     f"{where} has schema {revision}, this program needs {REVISION}; "
