@@ -115,6 +115,11 @@ class GrantRow:
         return self.closed is None and self.due_at is not None and self.due_at <= at
 
     @property
+    def never_written(self) -> bool:
+        """Whether the last word on it is that the account refused it, and nothing stood before."""
+        return self.applied is None and self.trouble is not None and self.trouble.kind == "refused"
+
+    @property
     def access_from(self) -> datetime:
         """No access came from a grant before it was ingested."""
         return max(self.grant.window.starts_at, self.granted.at)
@@ -126,7 +131,7 @@ class GrantRow:
         Class `aws` is over at the window's end, cleaned or not. Everything else is over when its
         removal was confirmed. What was refused and never written gave none.
         """
-        if self.applied is None and self.trouble is not None and self.trouble.kind == "refused":
+        if self.never_written:
             return self.access_from
         end = None if self.enforcement == "daemon" else self.grant.window.ends_at
         if self.closed is None or self.closed_how in ("left", "settled"):
@@ -217,11 +222,18 @@ def _mark(recorded: Recorded, at: datetime) -> Mark:
 def _closed(
     row: GrantRow, recorded: Recorded, at: datetime, how: ClosedHow, lateness_us: int | None
 ) -> GrantRow:
-    """The first confirmation stands; a later one (the name came back) changes no answer."""
+    """The first confirmation stands; a later one (the name came back) changes no answer.
+
+    That it was refused and never written stays known: it never gave access, over or not.
+    """
     if row.closed is not None:
         return row
     return replace(
-        row, closed=_mark(recorded, at), closed_how=how, lateness_us=lateness_us, trouble=None
+        row,
+        closed=_mark(recorded, at),
+        closed_how=how,
+        lateness_us=lateness_us,
+        trouble=row.trouble if row.never_written else None,
     )
 
 

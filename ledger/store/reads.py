@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.codec import Envelope, decode, decode_provenance, instant_of
 from ledger.envelope import Recorded
+from ledger.errors import ChainBroken
 from ledger.project import GrantRow, LatestKey, Topic
 from ledger.rows import row_of
 from ledger.schema import events, grants, latest
@@ -36,15 +37,24 @@ class Filter:
 
 
 def recorded_of(row: Mapping[Any, Any]) -> Recorded:
-    """One row of `events`; UnknownEvent for a kind or version that is newer than this program."""
-    return Recorded(
-        row["position"],
-        instant_of(row["recorded_at"]),
-        decode(row["kind"], row["version"], row["payload"]),
-        decode_provenance(row["provenance"]),
-        row["dedup_key"],
-        row["hash"],
-    )
+    """One row of `events`; UnknownEvent for a kind or version that is newer than this program.
+
+    ChainBroken for one that nobody can read: the ledger writes none such.
+    """
+    try:
+        return Recorded(
+            row["position"],
+            instant_of(row["recorded_at"]),
+            decode(row["kind"], row["version"], row["payload"]),
+            decode_provenance(row["provenance"]),
+            row["dedup_key"],
+            row["hash"],
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ChainBroken(
+            f"the event at position {row['position']} cannot be read ({error}); run "
+            "`iam-ledger verify`"
+        ) from error
 
 
 def envelope_of(row: Mapping[Any, Any]) -> Envelope:
@@ -55,10 +65,12 @@ def envelope_of(row: Mapping[Any, Any]) -> Envelope:
 
 
 async def stream_envelopes(
-    connection: AsyncConnection, *, after: int = 0
+    connection: AsyncConnection, *, after: int | None = None
 ) -> AsyncIterator[Envelope]:
-    """Every row behind `after`, in order, a bounded number in memory at a time."""
-    query = select(events).where(events.c.position > after).order_by(events.c.position)
+    """Every row behind `after` (None: all), in order, a bounded number in memory at a time."""
+    query = select(events).order_by(events.c.position)
+    if after is not None:
+        query = query.where(events.c.position > after)
     async with connection.stream(query, execution_options={"yield_per": STREAM_ROWS}) as result:
         async for row in result.mappings():
             yield envelope_of(row)
