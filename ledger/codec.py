@@ -32,6 +32,7 @@ FAR = 2**62
 """Stands for "no end" where an instant is microseconds: 146,000 years after 1970."""
 
 
+@cache
 def kind_of(event_type: type) -> str:
     """`PolicyDefined` -> `policy_defined`: what the `kind` column says."""
     name = event_type.__name__
@@ -80,9 +81,14 @@ def plain(value: object) -> object:
         case tuple():
             return [plain(item) for item in value]
         case _ if is_dataclass(value):
-            return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+            return {name: plain(getattr(value, name)) for name in _names(type(value))}
         case _:
             raise TypeError(f"{type(value).__name__} cannot stand in an event")
+
+
+@cache
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls))
 
 
 def _reader(hint: Any) -> Callable[[Any], Any]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import and_, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.codec import GENESIS, dedup_key, encode, instant_of, microseconds
+from ledger.codec import GENESIS, Envelope, dedup_key, encode, instant_of, microseconds
 from ledger.envelope import Draft, Recorded
 from ledger.model import GrantId
 from ledger.project import GrantRow, LatestKey, fold, latest_keys, row_key
@@ -78,18 +78,23 @@ async def append(
         row = encode(draft, position=position, recorded_at_us=recorded_at_us, prev_hash=prev_hash)
         prev_hash = row.hash
         standing[key] = position
-        rows.append(asdict(row) | {"recorded_at": row.recorded_at_us})
+        rows.append(_values(row))
         new.append(
             Recorded(
                 position, instant_of(recorded_at_us), draft.event, draft.provenance, key, row.hash
             )
         )
     if rows:
-        for row_values in rows:
-            del row_values["recorded_at_us"]
         await connection.execute(insert(events), rows)
         await project(connection, new)
     return Appended(tuple(standing[key] for key in keys), tuple(new), position)
+
+
+def _values(row: Envelope) -> dict[str, Any]:
+    """`row` as the table names its columns."""
+    values = {name: getattr(row, name) for name in row.__slots__}
+    values["recorded_at"] = values.pop("recorded_at_us")
+    return values
 
 
 async def _standing(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, int]:

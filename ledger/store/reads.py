@@ -3,7 +3,7 @@
 Every function takes a connection inside a transaction: what it answers is of one instant.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def envelope_of(row: Mapping[Any, Any]) -> Envelope:
 
 async def stream_envelopes(
     connection: AsyncConnection, *, after: int | None = None
-) -> AsyncIterator[Envelope]:
+) -> AsyncGenerator[Envelope, None]:
     """Every row behind `after` (None: all), in order, a bounded number in memory at a time."""
     query = select(events).order_by(events.c.position)
     if after is not None:

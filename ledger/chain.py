@@ -1,0 +1,243 @@
+"""Holding a ledger's rows against what they must be: the audit behind `verify` and rebuild.
+
+Invariant: nothing is trusted that can be computed. A row is what its event says, follows the row
+before it, and folds; whoever changes one byte without recomputing all that comes after is found.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, get_args, get_type_hints
+
+from ledger.codec import (
+    GENESIS,
+    Envelope,
+    cause_in,
+    chain_hash,
+    decode,
+    decode_provenance,
+    encode_unhashed,
+    instant_of,
+)
+from ledger.envelope import Draft, Recorded
+from ledger.errors import ChainBroken, UnknownEvent
+from ledger.model import GrantId
+from ledger.project import GrantRow, LatestKey, fold, latest_keys, row_key
+from ledger.rows import columns_of
+
+PROBLEMS_MAX = 20
+"""Kept and shown; more are only counted."""
+
+What = Literal[
+    "position",
+    "previous hash",
+    "hash",
+    "time",
+    "columns",
+    "payload",
+    "history",
+    "grants",
+    "latest",
+    "guards",
+    "unreadable",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainProblem:
+    """One thing that is not as the ledger wrote it."""
+
+    position: int
+    """Of the event it is about; 0 where it is about none."""
+    what: What
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooNew:
+    """Events that this program is too old to read: no sign of tampering, but not looked into."""
+
+    kind: str
+    version: int
+    first_position: int
+    count: int
+
+
+RowKey = tuple[GrantId, int]
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    name: get_args(hint) or (hint,) for name, hint in get_type_hints(Envelope).items()
+}
+_GIVEN = {"position", "recorded_at_us", "prev_hash", "hash"}
+_COMPARED = [f.name for f in fields(Envelope) if f.name not in _GIVEN]
+"""Columns that follow from the event, its provenance and its cause."""
+
+
+@dataclass(slots=True)
+class Audit:
+    """What one reading of all rows, in order of position, has found so far.
+
+    It keeps every grant's row in memory: about 1 kB a grant, fine up to a million events or a few.
+    """
+
+    count: int = 0
+    position: int = 0
+    hash: str = GENESIS
+    recorded_at_us: int | None = None
+    problems: list[ChainProblem] = field(default_factory=list)
+    """The first `PROBLEMS_MAX`."""
+    problems_count: int = 0
+    too_new: dict[tuple[str, int], TooNew] = field(default_factory=dict)
+    rows: dict[RowKey, GrantRow] = field(default_factory=dict)
+    newest: dict[LatestKey, int] = field(default_factory=dict)
+    unread: set[int] = field(default_factory=set)
+    """Positions whose event could not be looked into: what hangs on them cannot be judged."""
+    unsure: set[RowKey] = field(default_factory=set)
+    """Grants of which an event could not be looked into."""
+
+    def found(self, position: int, what: What, message: str) -> None:
+        self.problems_count += 1
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(ChainProblem(position, what, message))
+
+    def look_at(self, row: Envelope) -> None:
+        """Takes the next row into account."""
+        self.count += 1
+        odd = [n for n, kinds in _TYPES.items() if type(getattr(row, n)) not in kinds]
+        if odd:
+            where = row.position if type(row.position) is int else self.position + 1
+            self.found(where, "columns", f"{', '.join(odd)}: not of the type the ledger writes")
+            self.unread.add(where)
+            self.position, self.hash = where, row.hash
+            return
+        self._link(row)
+        event = self._read(row)
+        if event is not None:
+            self._fold(event)
+
+    def _link(self, row: Envelope) -> None:
+        """The row against the one before it. Goes on from what it says, so that one change is told
+        once."""
+        expected = self.position + 1
+        if row.position > expected:
+            gap = (
+                str(expected)
+                if row.position == expected + 1
+                else f"{expected} to {row.position - 1}"
+            )
+            self.found(row.position, "position", f"nothing stands at {gap}, just before it")
+        elif row.position < expected:
+            self.found(row.position, "position", f"it has no place: {expected} would be the next")
+        if row.prev_hash != self.hash:
+            self.found(
+                row.position,
+                "previous hash",
+                f"it does not follow position {self.position} as that stands now: a row was "
+                "changed, taken out, put in or moved, here or just before",
+            )
+        if chain_hash(row) != row.hash:
+            self.found(row.position, "hash", "its content is not what was hashed: it was changed")
+        if self.recorded_at_us is not None and row.recorded_at_us < self.recorded_at_us:
+            self.found(row.position, "time", "it was recorded before the event that precedes it")
+        self.position, self.hash = row.position, row.hash
+        self.recorded_at_us = row.recorded_at_us
+
+    def _read(self, row: Envelope) -> Recorded | None:
+        """The event, once its columns say the same as its payload; None when it cannot be known."""
+        try:
+            event = decode(row.kind, row.version, row.payload)
+            provenance = decode_provenance(row.provenance)
+            cause = cause_in(row.dedup_key)
+            instant = instant_of(row.recorded_at_us)
+            again = encode_unhashed(
+                Draft(event, cause, provenance),
+                position=row.position,
+                recorded_at_us=row.recorded_at_us,
+                prev_hash=row.prev_hash,
+            )
+        except UnknownEvent:
+            kind = (row.kind, row.version)
+            known = self.too_new.get(kind, TooNew(*kind, first_position=row.position, count=0))
+            self.too_new[kind] = replace(known, count=known.count + 1)
+            self._leave_out(row)
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            self.found(row.position, "payload", f"nobody can read it: {error!r}")
+            self._leave_out(row)
+            return None
+        differing = [n for n in _COMPARED if getattr(row, n) != getattr(again, n)]
+        if differing:
+            self.found(
+                row.position, "columns", f"{', '.join(differing)}: not what its payload makes them"
+            )
+        elif cause >= row.position:
+            self.found(row.position, "columns", f"it answers position {cause}, which comes later")
+        return Recorded(row.position, instant, event, provenance, row.dedup_key, row.hash)
+
+    def _leave_out(self, row: Envelope) -> None:
+        self.unread.add(row.position)
+        if row.grant_id is not None and row.turn is not None:
+            self.unsure.add((GrantId(row.grant_id), row.turn))
+
+    def _fold(self, recorded: Recorded) -> None:
+        key = row_key(recorded.event)
+        if key is not None:
+            try:
+                folded = fold(self.rows.get(key), recorded)
+            except ChainBroken as error:
+                self.found(recorded.position, "history", str(error))
+                self.unsure.add(key)
+            else:
+                if folded is not None:
+                    self.rows[key] = folded
+        for subject in latest_keys(recorded.event):
+            self.newest[subject] = recorded.position
+
+    # --- the projection ---------------------------------------------------------------------------
+
+    def compare_grant(self, stored: Mapping[Any, Any]) -> None:
+        """One row of the `grants` table, which who-has-access reads, against the fold.
+
+        Compared rows are let go: what is left in the end has no row in the table.
+        """
+        key = (stored["grant_id"], stored["turn"])
+        row = self.rows.pop(key, None)
+        if key in self.unsure:
+            return
+        name = f"grant {key[0]} turn {key[1]}"
+        if row is None:
+            self.found(0, "grants", f"{name} stands in the table and no event grants it")
+            return
+        wanted = columns_of(row)
+        differing = [column for column, value in stored.items() if not _same(value, wanted[column])]
+        if differing:
+            self.found(
+                row.granted.position,
+                "grants",
+                f"{name}: {', '.join(differing)} are not what its events make them",
+            )
+
+    def compare_latest(self, key: LatestKey, position: object) -> None:
+        """One row of the `latest` table against what the events say; compared ones are let go."""
+        wanted = self.newest.pop(key, None)
+        if position in self.unread or wanted == position:
+            return
+        said = "no event is about it" if wanted is None else f"its newest event is {wanted}"
+        where = position if type(position) is int else 0
+        self.found(where, "latest", f"{_named(key)} points to position {position}; {said}")
+
+    def compare_rest(self) -> None:
+        """What the events make and the two tables did not hold."""
+        for key, row in self.rows.items():
+            if key not in self.unsure:
+                where = row.granted.position
+                self.found(where, "grants", f"grant {key[0]} turn {key[1]} has no row in the table")
+        for subject, position in self.newest.items():
+            self.found(position, "latest", f"{_named(subject)} is not in the table")
+
+
+def _same(stored: object, wanted: object) -> bool:
+    return type(stored) is type(wanted) and stored == wanted
+
+
+def _named(key: LatestKey) -> str:
+    return " ".join(part for part in (key.topic, key.account, key.team, key.name) if part)

@@ -1,0 +1,154 @@
+"""Verifying a ledger against itself, and making its projections anew from its events.
+
+Invariant: `verify` changes nothing and trusts nothing but the rows of `events`; `rebuild` builds on
+no history that `verify` would refuse.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Table, delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import guards
+from ledger.chain import Audit, ChainProblem, TooNew
+from ledger.errors import ChainBroken, UnknownEvent
+from ledger.project import LatestKey
+from ledger.rows import columns_of
+from ledger.schema import grants, latest
+from ledger.store.dialect import triggers
+from ledger.store.ledger import Ledger
+from ledger.store.reads import STREAM_ROWS, stream_envelopes
+
+PROGRESS_EVENTS = 10_000
+"""How often progress is told: about twice a second."""
+
+TAIL_NOTE = (
+    "Without a checkpoint a cut tail cannot be seen, nor a history that was recomputed from some "
+    "point on: compare the number of events and the head's hash with what you noted elsewhere."
+)
+
+Progress = Callable[[int], None]
+"""Told how many events have been looked at."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a ledger says about itself."""
+
+    ok: bool
+    """Nothing was found. Says nothing about what is too new, nor about a cut tail."""
+    events: int
+    head_position: int
+    head_hash: str
+    problems: tuple[ChainProblem, ...]
+    """The first `chain.PROBLEMS_MAX`, those of the chain in order, then those of the tables."""
+    problems_count: int
+    too_new: tuple[TooNew, ...]
+    """Kinds that this program cannot read: hashed and chained, but not looked into."""
+    notes: tuple[str, ...]
+    """What cannot be seen from here."""
+
+
+async def verify(ledger: Ledger, *, on_progress: Progress | None = None) -> Verification:
+    """Reads every row once, in one transaction; other writers go on meanwhile.
+
+    LedgerUnavailable as weather. While it reads, SQLite's WAL cannot be cut back.
+    """
+    async with ledger.reading() as connection:
+        audit = await _read_through(connection, on_progress)
+        await _look_at_guards(connection, audit)
+        await _compare_tables(connection, audit)
+    too_new = tuple(audit.too_new.values())
+    notes = [TAIL_NOTE]
+    if too_new:
+        notes.append(
+            "Some events are newer than this program: their hashes hold, their content and what "
+            "follows from it was not compared. Verify with the newer program."
+        )
+    return Verification(
+        ok=audit.problems_count == 0,
+        events=audit.count,
+        head_position=audit.position,
+        head_hash=audit.hash,
+        problems=tuple(audit.problems),
+        problems_count=audit.problems_count,
+        too_new=too_new,
+        notes=tuple(notes),
+    )
+
+
+async def rebuild(ledger: Ledger, *, on_progress: Progress | None = None) -> int:
+    """Makes `grants` and `latest` anew from the events, all or nothing; how many events there are.
+
+    Holds the append lock throughout, so others wait or see weather. ChainBroken or UnknownEvent,
+    with nothing changed, where the events cannot be built upon.
+    """
+    async with ledger.writing() as connection:
+        audit = await _read_through(connection, on_progress)
+        if audit.problems:
+            first = audit.problems[0]
+            raise ChainBroken(
+                f"position {first.position}, {first.what}: {first.message}. Nothing was changed: "
+                "no projection is made from a broken chain. Restore the ledger from a copy"
+            )
+        for unknown in audit.too_new.values():
+            raise UnknownEvent(unknown.kind, unknown.version)
+        await _refill(connection, grants, (columns_of(row) for row in audit.rows.values()))
+        await _refill(
+            connection,
+            latest,
+            (asdict(key) | {"position": position} for key, position in audit.newest.items()),
+        )
+    return audit.count
+
+
+async def _read_through(connection: AsyncConnection, on_progress: Progress | None) -> Audit:
+    audit = Audit()
+    async with aclosing(stream_envelopes(connection)) as rows:
+        async for row in rows:
+            audit.look_at(row)
+            if on_progress is not None and audit.count % PROGRESS_EVENTS == 0:
+                on_progress(audit.count)
+    return audit
+
+
+async def _look_at_guards(connection: AsyncConnection, audit: Audit) -> None:
+    standing = await connection.run_sync(triggers)
+    for name in guards.missing(connection.dialect.name, standing):
+        audit.found(0, "guards", f"{name} does not stand as written: rows could be changed")
+    for name in sorted(standing.keys() - guards.SQLITE.keys()):
+        audit.found(0, "guards", f"the trigger {name} is not ours: nobody knows what it did")
+
+
+async def _compare_tables(connection: AsyncConnection, audit: Audit) -> None:
+    streaming = {"yield_per": STREAM_ROWS}
+    order = (grants.c.grant_id, grants.c.turn)
+    query = select(grants).order_by(*order)
+    async with connection.stream(query, execution_options=streaming) as result:
+        async for columns in result.mappings():
+            audit.compare_grant(columns)
+    async with connection.stream(select(latest), execution_options=streaming) as result:
+        async for row in result.mappings():
+            key = LatestKey(row["topic"], row["account"], row["team"], row["name"])
+            audit.compare_latest(key, row["position"])
+    audit.compare_rest()
+
+
+async def _refill(
+    connection: AsyncConnection, table: Table, rows: Iterable[dict[str, Any]]
+) -> None:
+    await connection.execute(delete(table))
+    for some in _batches(rows):
+        await connection.execute(insert(table), some)
+
+
+def _batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    waiting = iter(rows)
+    while some := list(islice(waiting, STREAM_ROWS)):
+        yield some
