@@ -32,7 +32,6 @@ FAR = 2**62
 """Stands for "no end" where an instant is microseconds: 146,000 years after 1970."""
 
 
-@cache
 def kind_of(event_type: type) -> str:
     """`PolicyDefined` -> `policy_defined`: what the `kind` column says."""
     name = event_type.__name__
@@ -40,6 +39,7 @@ def kind_of(event_type: type) -> str:
 
 
 KINDS: dict[str, type] = {kind_of(member): member for member in get_args(Event)}
+_KIND_OF: dict[type, str] = {member: kind for kind, member in KINDS.items()}
 
 
 def instant_text(instant: datetime) -> str:
@@ -81,14 +81,9 @@ def plain(value: object) -> object:
         case tuple():
             return [plain(item) for item in value]
         case _ if is_dataclass(value):
-            return {name: plain(getattr(value, name)) for name in _names(type(value))}
+            return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
         case _:
             raise TypeError(f"{type(value).__name__} cannot stand in an event")
-
-
-@cache
-def _names(cls: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(cls))
 
 
 def _reader(hint: Any) -> Callable[[Any], Any]:
@@ -182,7 +177,7 @@ def dedup_key(event: Event, cause: int) -> str:
     otherwise team `a:b` with policy `c` would swallow team `a` with policy `b:c`.
     """
     about = subject(event)
-    parts = [kind_of(type(event)), str(cause)]
+    parts = [_KIND_OF[type(event)], str(cause)]
     if about.grant is not None:
         parts += [about.grant, str(about.turn)]
     else:
@@ -238,7 +233,7 @@ def encode_unhashed(
     return Envelope(
         position=position,
         recorded_at_us=recorded_at_us,
-        kind=kind_of(type(draft.event)),
+        kind=_KIND_OF[type(draft.event)],
         version=VERSION,
         team=about.team,
         account=about.account,
