@@ -1,14 +1,15 @@
 """What `status` shows: what stands wrong now, and how every account is kept.
 
-Grants are found through the index of those that are still open, so that the cost goes with what is
-in force and never with the years behind it.
+Invariant: how an account is kept stands in the one table that is overwritten; nothing of it is in
+the chain, and losing it loses no truth. Grants are found through the index of those that are still
+open, so that the cost goes with what is in force and never with the years behind it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.codec import FAR, instant_of, microseconds
@@ -18,7 +19,7 @@ from ledger.model import AccountId, Policy, Team
 from ledger.project import Topic
 from ledger.schema import account_status, grants
 from ledger.state import Head
-from ledger.store.append import read_head
+from ledger.store.append import chunks, read_head
 from ledger.store.questions import Found, accounts_named, find
 from ledger.store.reads import newest
 
@@ -137,6 +138,35 @@ async def read_accounts(connection: AsyncConnection) -> tuple[AccountStatus, ...
             )
         )
     return tuple(found)
+
+
+async def write_accounts(connection: AsyncConnection, statuses: Sequence[AccountStatus]) -> None:
+    """Overwrites how these accounts are kept, and no other's; for use in `Ledger.writing`.
+
+    What is written is what a worker knows: `environments` is not. Of two words about one account
+    the later stands. ValueError for one that names no replica or no heartbeat: nobody keeps it.
+    """
+    rows = {status.account: _kept(status) for status in statuses}
+    for some in chunks(sorted(rows)):
+        await connection.execute(delete(account_status).where(account_status.c.account.in_(some)))
+        await connection.execute(insert(account_status), [rows[account] for account in some])
+
+
+def _kept(status: AccountStatus) -> dict[str, object]:
+    if status.replica is None or status.heartbeat_at is None:
+        raise ValueError(f"account {status.account} is kept by nobody: there is nothing to write")
+    return {
+        "account": status.account,
+        "replica": status.replica,
+        "heartbeat_at": microseconds(status.heartbeat_at),
+        "last_pass_at": _us(status.last_pass_at),
+        "last_error": status.last_error,
+        "next_try_at": _us(status.next_try_at),
+    }
+
+
+def _us(instant: datetime | None) -> int | None:
+    return None if instant is None else microseconds(instant)
 
 
 def _instant(value_us: int | None) -> datetime | None:
