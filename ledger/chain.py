@@ -223,7 +223,7 @@ class Audit:
             return
         said = "no event is about it" if wanted is None else f"its newest event is {wanted}"
         where = position if type(position) is int else 0
-        self.found(where, "latest", f"{_named(key)} points to position {position}; {said}")
+        self.found(where, "latest", f"{key} points to position {position}; {said}")
 
     def compare_rest(self) -> None:
         """What the events make and the two tables did not hold."""
@@ -232,12 +232,8 @@ class Audit:
                 where = row.granted.position
                 self.found(where, "grants", f"grant {key[0]} turn {key[1]} has no row in the table")
         for subject, position in self.newest.items():
-            self.found(position, "latest", f"{_named(subject)} is not in the table")
+            self.found(position, "latest", f"{subject} is not in the table")
 
 
 def _same(stored: object, wanted: object) -> bool:
     return type(stored) is type(wanted) and stored == wanted
-
-
-def _named(key: LatestKey) -> str:
-    return " ".join(part for part in (key.topic, key.account, key.team, key.name) if part)

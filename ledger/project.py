@@ -151,7 +151,17 @@ def fold(row: GrantRow | None, recorded: Recorded) -> GrantRow | None:
             raise ChainBroken(f"grant {event.grant.id} turn {event.grant.turn} is granted twice")
         return GrantRow(event.grant, _mark(recorded, recorded.recorded_at))
     if not isinstance(
-        event, Revoked | Applied | Removed | Left | Settled | Refused | Stuck | Unstuck | DriftFound
+        event,
+        Revoked
+        | Applied
+        | Removed
+        | Left
+        | Settled
+        | Refused
+        | Stuck
+        | Unstuck
+        | DriftFound
+        | DriftRepaired,
     ):
         return row
     if event.grant is None:
@@ -211,6 +221,8 @@ def _after(row: GrantRow, recorded: Recorded) -> GrantRow:
                 f"{event.object} was taken away by somebody else",
             )
             return replace(row, trouble=trouble)
+        case DriftRepaired() if row.trouble is not None and row.trouble.kind == "missing":
+            return replace(row, trouble=None)  # it stands again, so it gives access again
         case _:
             return row
 
@@ -260,6 +272,9 @@ class LatestKey:
     account: str = ""
     team: str = ""
     name: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.topic, self.account, self.team, self.name) if part)
 
 
 def latest_keys(event: Event) -> tuple[LatestKey, ...]:

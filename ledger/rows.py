@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.codec import FAR, decode_made, encode_made, instant_of, microseconds
+from ledger.errors import ChainBroken
 from ledger.model import Grant, Window, parse_principal
 from ledger.project import GrantRow, Mark, Trouble
 
@@ -71,7 +72,20 @@ def columns_of(row: GrantRow) -> dict[str, object]:
 
 
 def row_of(columns: Mapping[Any, Any]) -> GrantRow:
-    """The inverse of `columns_of`; the two derived columns are derived again."""
+    """The inverse of `columns_of`; the two derived columns are derived again.
+
+    ChainBroken for a row that nobody can read: the ledger writes none such.
+    """
+    try:
+        return _row_of(columns)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ChainBroken(
+            f"the row of grant {columns['grant_id']} turn {columns['turn']} cannot be read "
+            f"({error}); run `iam-ledger verify`, then `iam-ledger migrate --rebuild`"
+        ) from error
+
+
+def _row_of(columns: Mapping[Any, Any]) -> GrantRow:
     made, pins = decode_made(columns["made"])
     granted_at = instant_of(columns["granted_at"])
     return GrantRow(

@@ -63,8 +63,24 @@ class IntentView:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something that stands in the ledger and that this program cannot read."""
+
+    position: int
+    """Of the event; 0 where it is a row of the projection."""
+    subject: LatestKey | None
+    """Whose newest word it is; None where it is about a grant."""
+    message: str
+    """What, where and why, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
 class AccountView:
-    """All the ledger says about one account."""
+    """All the ledger says about one account.
+
+    With anything `unreadable` it is not all: then nothing may be added, changed or judged by it,
+    and only what `rows` says is over may be taken away.
+    """
 
     account: AccountId
     position: int
@@ -92,6 +108,9 @@ class AccountView:
     stuck_positions: Mapping[tuple[str, str], int]
     drift: Mapping[str, tuple[DriftFound, int]]
     """By object: what was found and is not yet right again, and where that stands."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """Newer than this program, or damaged: about this account, its grants in force, the policies of
+    its teams, or the settings."""
 
     def sighting(self, principal: Principal, policy_arn: str) -> Sighted | None:
         """The newest look at this attachment; None: nobody has looked yet."""

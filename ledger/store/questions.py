@@ -4,23 +4,25 @@ Every function takes a connection inside a transaction, so that one answer is of
 conditions find a superset through the indexes; `ledger.answer` decides.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.answer import At, Between, When, as_known, instant_of_answer, without_access
-from ledger.codec import decode_provenance, microseconds
+from ledger.codec import microseconds
 from ledger.envelope import Provenance, Recorded
+from ledger.errors import ChainBroken
 from ledger.model import PRINCIPAL_KINDS, GrantId
 from ledger.project import GrantRow
 from ledger.rows import row_of
 from ledger.schema import events, grants
+from ledger.state import Unreadable
 from ledger.store.append import chunks, read_head
-from ledger.store.reads import Filter, read_events, recorded_of
+from ledger.store.reads import Filter, provenance_of, read_events, recorded_of
 
 _TICK = timedelta(microseconds=1)
 
@@ -309,18 +311,37 @@ def _prefix(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]:
 
 
 async def find(connection: AsyncConnection, where: Sequence[ColumnElement[bool]]) -> list[Found]:
-    query = (
+    """The grants that meet `where`; ChainBroken where one of them cannot be read."""
+    result = await connection.execute(_query(where))
+    return sorted((_found_of(columns) for columns in result.mappings()), key=_order)
+
+
+async def find_readable(
+    connection: AsyncConnection, where: Sequence[ColumnElement[bool]]
+) -> tuple[list[Found], list[Unreadable]]:
+    """The same for those who must go on with what can be read, and what could not be."""
+    found: list[Found] = []
+    unreadable: list[Unreadable] = []
+    for columns in (await connection.execute(_query(where))).mappings():
+        try:
+            found.append(_found_of(columns))
+        except ChainBroken as error:
+            unreadable.append(Unreadable(columns["granted_position"], None, str(error)))
+    return sorted(found, key=_order), unreadable
+
+
+def _query(where: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """A grant whose event is gone is found all the same: nobody may vanish from an answer."""
+    return (
         select(grants, events.c.provenance.label("granted_provenance"))
-        .join(events, events.c.position == grants.c.granted_position)
+        .join(events, events.c.position == grants.c.granted_position, isouter=True)
         .where(and_(*where))
     )
-    result = await connection.execute(query)
-    found = [
-        Found(row_of(columns), decode_provenance(columns["granted_provenance"]))
-        for columns in result.mappings()
-    ]
-    found.sort(key=_order)
-    return found
+
+
+def _found_of(columns: Mapping[Any, Any]) -> Found:
+    position, text = columns["granted_position"], columns["granted_provenance"]
+    return Found(row_of(columns), provenance_of(position, text))
 
 
 def _each_once(found: list[Found]) -> list[Found]:

@@ -11,11 +11,12 @@ from sqlalchemy import Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.codec import Envelope, decode, decode_provenance, instant_of
-from ledger.envelope import Recorded
-from ledger.errors import ChainBroken
+from ledger.envelope import Provenance, Recorded
+from ledger.errors import ChainBroken, UnknownEvent
 from ledger.project import GrantRow, LatestKey, Topic
 from ledger.rows import row_of
 from ledger.schema import events, grants, latest
+from ledger.state import Unreadable
 from ledger.store.append import chunks
 
 STREAM_ROWS = 2_000
@@ -50,9 +51,25 @@ def recorded_of(row: Mapping[Any, Any]) -> Recorded:
             row["dedup_key"],
             row["hash"],
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ChainBroken(
             f"the event at position {row['position']} cannot be read ({error}); run "
+            "`iam-ledger verify`"
+        ) from error
+
+
+def provenance_of(position: int, text: str | None) -> Provenance:
+    """The provenance of the event at `position`; ChainBroken where there is none to be read."""
+    if text is None:
+        raise ChainBroken(
+            f"nothing stands at position {position}, where a grant's event should be; run "
+            "`iam-ledger verify`"
+        )
+    try:
+        return decode_provenance(text)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ChainBroken(
+            f"the provenance of the event at position {position} cannot be read ({error}); run "
             "`iam-ledger verify`"
         ) from error
 
@@ -93,10 +110,65 @@ async def events_at(connection: AsyncConnection, positions: Sequence[int]) -> di
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest words about the subjects of one topic."""
+
+    known: Mapping[LatestKey, Recorded]
+    """In order of position."""
+    unreadable: Mapping[LatestKey, Unreadable]
+
+    @property
+    def positions(self) -> dict[LatestKey, int]:
+        """Where each newest word stands, whether it can be read or not."""
+        known = {key: item.position for key, item in self.known.items()}
+        return known | {key: item.position for key, item in self.unreadable.items()}
+
+
 async def newest(
     connection: AsyncConnection, topic: Topic, *, account: str | None = None
-) -> dict[LatestKey, Recorded]:
-    """The newest event of every subject of `topic`, of one account or of all."""
+) -> Mapping[LatestKey, Recorded]:
+    """The newest event of every subject of `topic`, of one account or of all.
+
+    UnknownEvent or ChainBroken where one of them cannot be read.
+    """
+    rows = await _newest_rows(connection, topic, account)
+    return {_subject_of(row): _word_of(row) for row in rows}
+
+
+async def newest_readable(
+    connection: AsyncConnection, topic: Topic, *, account: str | None = None
+) -> Newest:
+    """The same for those who must go on with what can be read: one bad row stops nobody else."""
+    known: dict[LatestKey, Recorded] = {}
+    unreadable: dict[LatestKey, Unreadable] = {}
+    for row in await _newest_rows(connection, topic, account):
+        subject = _subject_of(row)
+        try:
+            known[subject] = _word_of(row)
+        except (UnknownEvent, ChainBroken) as error:
+            position = row["l_position"]
+            message = f"{subject}, position {position}: {error}"
+            unreadable[subject] = Unreadable(position, subject, message)
+    return Newest(known, unreadable)
+
+
+def _subject_of(row: Mapping[Any, Any]) -> LatestKey:
+    return LatestKey(row["topic"], row["l_account"], row["l_team"], row["l_name"])
+
+
+def _word_of(row: Mapping[Any, Any]) -> Recorded:
+    if row["position"] is None:
+        raise ChainBroken(
+            f"nothing stands at position {row['l_position']}, where the newest word on "
+            f"{_subject_of(row)} should be; run `iam-ledger verify`"
+        )
+    return recorded_of(row)
+
+
+async def _newest_rows(
+    connection: AsyncConnection, topic: Topic, account: str | None
+) -> Sequence[Mapping[Any, Any]]:
     where = [latest.c.topic == topic]
     if account is not None:
         where.append(latest.c.account == account)
@@ -105,24 +177,38 @@ async def newest(
             latest.c.topic,
             latest.c.account.label("l_account"),
             latest.c.team.label("l_team"),
-            latest.c.name,
+            latest.c.name.label("l_name"),
+            latest.c.position.label("l_position"),
             events,
         )
-        .join(events, events.c.position == latest.c.position)
+        .join(events, events.c.position == latest.c.position, isouter=True)
         .where(and_(*where))
-        .order_by(events.c.position)
+        .order_by(latest.c.position)
     )
-    result = await connection.execute(query)
-    return {
-        LatestKey(row["topic"], row["l_account"], row["l_team"], row["name"]): recorded_of(row)
-        for row in result.mappings()
-    }
+    return (await connection.execute(query)).mappings().all()
 
 
 async def read_grants(connection: AsyncConnection, query: Select[Any]) -> tuple[GrantRow, ...]:
-    """The rows that `query` (a select over `grants`) finds, in its order."""
+    """The rows that `query` (a select over `grants`) finds, in its order.
+
+    ChainBroken where one of them cannot be read.
+    """
     result = await connection.execute(query)
     return tuple(row_of(columns) for columns in result.mappings())
+
+
+async def read_grants_readable(
+    connection: AsyncConnection, query: Select[Any]
+) -> tuple[tuple[GrantRow, ...], tuple[Unreadable, ...]]:
+    """The same for those who must go on with what can be read, and what could not be."""
+    rows: list[GrantRow] = []
+    unreadable: list[Unreadable] = []
+    for columns in (await connection.execute(query)).mappings():
+        try:
+            rows.append(row_of(columns))
+        except ChainBroken as error:
+            unreadable.append(Unreadable(0, None, str(error)))
+    return tuple(rows), tuple(unreadable)
 
 
 def all_grants() -> Select[Any]:

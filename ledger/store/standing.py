@@ -18,10 +18,10 @@ from ledger.events import AccountMapped, DriftFound, Held, PolicyDefined, Settin
 from ledger.model import AccountId, Policy, Team
 from ledger.project import Topic
 from ledger.schema import account_status, grants
-from ledger.state import Head
+from ledger.state import Head, Unreadable
 from ledger.store.append import chunks, read_head
-from ledger.store.questions import Found, accounts_named, find
-from ledger.store.reads import newest
+from ledger.store.questions import Found, accounts_named, find_readable
+from ledger.store.reads import Newest, newest_readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,14 @@ class Standing:
     policies: Mapping[tuple[Team, str], Policy]
     policy_path: str | None
     """None: nothing was ever ingested."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """What is newer than this program, or damaged: all else stands here, this does not."""
 
 
 async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standing:
-    """All that `status` needs, at `now`."""
+    """All that `status` needs, at `now`; what cannot be read is told and hides nothing else."""
     accounts = await accounts_named(connection)
-    wrong = await find(
+    wrong, bad = await find_readable(
         connection,
         [
             grants.c.closed_position.is_(None),
@@ -72,7 +74,7 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
             ),
         ],
     )
-    left = await find(
+    left, bad_left = await find_readable(
         connection,
         [
             grants.c.account.in_(accounts),
@@ -80,41 +82,50 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
             grants.c.closed_how == "left",
         ],
     )
-    settings = [item.event for item in (await newest(connection, "settings")).values()]
+    topics: tuple[Topic, ...] = ("settings", "policy", "stuck", "drift", "hold", "account")
+    words = {topic: await newest_readable(connection, topic) for topic in topics}
+    settings = [item.event for item in words["settings"].known.values()]
     return Standing(
         head=await read_head(connection),
         open=tuple(wrong),
         left=tuple(left),
-        stuck=await _newest_of(connection, "stuck", Stuck),
-        drift=await _newest_of(connection, "drift", DriftFound),
-        held=await _newest_of(connection, "hold", Held),
+        stuck=_those_of(words["stuck"], Stuck),
+        drift=_those_of(words["drift"], DriftFound),
+        held=_those_of(words["hold"], Held),
         accounts=await read_accounts(connection),
         policies={
             (item.event.policy.team, item.event.policy.name): item.event.policy
-            for item in (await newest(connection, "policy")).values()
+            for item in words["policy"].known.values()
             if isinstance(item.event, PolicyDefined)
         },
         policy_path=next(
             (event.policy_path for event in settings if isinstance(event, SettingsChanged)), None
         ),
+        unreadable=(
+            *(item for found in words.values() for item in found.unreadable.values()),
+            *bad,
+            *bad_left,
+        ),
     )
 
 
-async def _newest_of(
-    connection: AsyncConnection, topic: Topic, kind: type[Stuck] | type[DriftFound] | type[Held]
+def _those_of(
+    found: Newest, kind: type[Stuck] | type[DriftFound] | type[Held]
 ) -> tuple[Recorded, ...]:
     """Subjects whose newest word is of `kind`: not unstuck, repaired or released since."""
-    found = await newest(connection, topic)
-    return tuple(item for item in found.values() if isinstance(item.event, kind))
+    return tuple(item for item in found.known.values() if isinstance(item.event, kind))
 
 
 async def read_accounts(connection: AsyncConnection) -> tuple[AccountStatus, ...]:
-    """Every account that is mapped, or that a worker has kept, in order of its id."""
+    """Every account that is mapped, or that a worker has kept, in order of its id.
+
+    One whose mapping cannot be read is listed as if it were: nobody knows that it is not.
+    """
+    mapped = await newest_readable(connection, "account")
+    keys = [key for key, item in mapped.known.items() if isinstance(item.event, AccountMapped)]
     environments: dict[AccountId, list[str]] = {}
-    for item in (await newest(connection, "account")).values():
-        if isinstance(item.event, AccountMapped):
-            where = item.event.account
-            environments.setdefault(where.account, []).append(f"{where.team}/{where.environment}")
+    for key in (*keys, *mapped.unreadable):
+        environments.setdefault(AccountId(key.account), []).append(f"{key.team}/{key.name}")
     rows = {
         AccountId(row["account"]): row
         for row in (await connection.execute(select(account_status))).mappings()

@@ -1,14 +1,16 @@
 """Reads the values of `ledger.state`: each of one instant, through indexes, never by scanning."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.codec import microseconds
+from ledger.codec import KINDS, VERSION, kind_of, microseconds
 from ledger.envelope import Recorded
+from ledger.errors import ChainBroken, UnknownEvent
 from ledger.events import (
     AccountMapped,
     AccountUnmapped,
@@ -22,12 +24,21 @@ from ledger.events import (
     Sighted,
     Stuck,
 )
-from ledger.model import AccountId, GrantId, Team
+from ledger.model import Account, AccountId, GrantId, Team
 from ledger.project import GrantRow, LatestKey
 from ledger.schema import events, grants
-from ledger.state import AccountView, DefinedPolicy, IntentView
+from ledger.state import AccountView, DefinedPolicy, IntentView, Unreadable
 from ledger.store.append import chunks, read_head
-from ledger.store.reads import newest, read_grants
+from ledger.store.reads import (
+    Newest,
+    newest,
+    newest_readable,
+    read_grants,
+    read_grants_readable,
+    recorded_of,
+)
+
+E = TypeVar("E")
 
 
 async def read_intent(
@@ -81,76 +92,126 @@ async def read_intent(
 
 
 async def read_account(connection: AsyncConnection, account: AccountId) -> AccountView:
-    """All the ledger says about `account` at this instant."""
-    mapped = await newest(connection, "account", account=account)
-    entries = tuple(
-        item.event.account for item in mapped.values() if isinstance(item.event, AccountMapped)
+    """All the ledger says about `account` at this instant.
+
+    What cannot be read stands in `unreadable`, and all the rest in its place.
+    """
+    mapped = await newest_readable(connection, "account", account=account)
+    entries = tuple(event.account for event in _words(mapped, AccountMapped).values())
+    rows, bad_rows = await read_grants_readable(
+        connection, _select_rows(grants.c.account == account, grants.c.closed_position.is_(None))
     )
-    last_known = [
-        item.event.account
-        for item in mapped.values()
-        if isinstance(item.event, AccountMapped | AccountUnmapped)
-    ]
-    rows = await read_grants(
-        connection,
-        _select_rows(grants.c.account == account, grants.c.closed_position.is_(None)),
-    )
-    objects = await newest(connection, "object", account=account)
+    objects = await newest_readable(connection, "object", account=account)
     teams = {entry.team for entry in entries} | {row.grant.team for row in rows}
-    teams |= {Team(key.team) for key in objects}
-    sightings = await newest(connection, "sighted", account=account)
-    policies = await newest(connection, "policy")
-    stuck = await newest(connection, "stuck", account=account)
-    drift = await newest(connection, "drift", account=account)
-    head = await read_head(connection)
+    teams |= {Team(key.team) for key in (*objects.known, *mapped.unreadable)}
+    sightings = await newest_readable(connection, "sighted", account=account)
+    policies = _of_teams(await newest_readable(connection, "policy"), teams)
+    settings = await newest_readable(connection, "settings")
+    stuck = await newest_readable(connection, "stuck", account=account)
+    drift = await newest_readable(connection, "drift", account=account)
+    read = (mapped, objects, sightings, policies, settings, stuck, drift)
+    unreadable = {item.position: item for found in read for item in found.unreadable.values()}
+    unreadable = await _too_new(connection, account) | unreadable
     return AccountView(
         account=account,
-        position=head.position,
+        position=(await read_head(connection)).position,
         ledger_id=await ledger_id(connection),
         entries=entries,
-        way_in=entries[-1] if entries else (last_known[-1] if last_known else None),
-        settings=_settings(await newest(connection, "settings")),
+        way_in=await _way_in(connection, mapped, account),
+        settings=_settings(settings.known),
         rows=rows,
-        policies={key: policy for key, policy in _defined(policies).items() if key[0] in teams},
-        retired={
-            (item.event.team, item.event.policy): item.event
-            for item in policies.values()
-            if isinstance(item.event, PolicyRetired) and item.event.team in teams
-        },
-        objects={
-            (Team(key.team), key.name): item.event
-            for key, item in objects.items()
-            if isinstance(item.event, PolicyWritten)
-        },
-        object_positions={(Team(k.team), k.name): item.position for k, item in objects.items()},
-        sightings={
-            key.name: item.event
-            for key, item in sightings.items()
-            if isinstance(item.event, Sighted)
-        },
-        stuck={
-            (key.team, key.name): item.event
-            for key, item in stuck.items()
-            if isinstance(item.event, Stuck)
-        },
-        stuck_positions={(key.team, key.name): item.position for key, item in stuck.items()},
+        policies=_defined(policies.known),
+        retired={(e.team, e.policy): e for e in _words(policies, PolicyRetired).values()},
+        objects={(Team(k.team), k.name): e for k, e in _words(objects, PolicyWritten).items()},
+        object_positions={(Team(k.team), k.name): at for k, at in objects.positions.items()},
+        sightings={key.name: event for key, event in _words(sightings, Sighted).items()},
+        stuck={(key.team, key.name): event for key, event in _words(stuck, Stuck).items()},
+        stuck_positions={(key.team, key.name): at for key, at in stuck.positions.items()},
         drift={
-            key.name: (item.event, item.position)
-            for key, item in drift.items()
-            if isinstance(item.event, DriftFound)
+            key.name: (event, drift.known[key].position)
+            for key, event in _words(drift, DriftFound).items()
         },
+        unreadable=(*unreadable.values(), *bad_rows),
+    )
+
+
+def _words(found: Newest, kind: type[E]) -> dict[LatestKey, E]:
+    """The subjects whose newest word is of `kind`, in order of position."""
+    return {k: item.event for k, item in found.known.items() if isinstance(item.event, kind)}
+
+
+async def _way_in(
+    connection: AsyncConnection, mapped: Newest, account: AccountId
+) -> Account | None:
+    """A mapping in force, else the last known one: what is owed there must be taken away.
+
+    Where the newest cannot be read, the newest that can: an old role is better than none.
+    """
+    entries = [event.account for event in _words(mapped, AccountMapped).values()]
+    gone = [event.account for event in _words(mapped, AccountUnmapped).values()]
+    if entries or gone:
+        return (entries or gone)[-1]
+    if not mapped.unreadable:
+        return None
+    query = (
+        select(events)
+        .where(
+            events.c.account == account,
+            events.c.kind.in_([kind_of(AccountMapped), kind_of(AccountUnmapped)]),
+        )
+        .order_by(events.c.position.desc())
+    )
+    for row in (await connection.execute(query)).mappings():
+        with suppress(UnknownEvent, ChainBroken):
+            event = recorded_of(row).event
+            if isinstance(event, AccountMapped | AccountUnmapped):
+                return event.account
+    return None
+
+
+async def _too_new(connection: AsyncConnection, account: AccountId) -> dict[int, Unreadable]:
+    """Events about grants in force here that only a newer program can read, by position.
+
+    Its projection of them stands in the rows, ends and all; what else they say nobody here knows.
+    """
+    query = (
+        select(events.c.position, events.c.kind, events.c.version, events.c.grant_id)
+        .join(grants, and_(grants.c.grant_id == events.c.grant_id, grants.c.turn == events.c.turn))
+        .where(
+            grants.c.account == account,
+            grants.c.closed_position.is_(None),
+            or_(events.c.kind.not_in(sorted(KINDS)), events.c.version != VERSION),
+        )
+        .order_by(events.c.position)
+    )
+    found: dict[int, Unreadable] = {}
+    for row in await connection.execute(query):
+        why = UnknownEvent(row.kind, row.version)
+        message = f"grant {row.grant_id}, position {row.position}: {why}"
+        found[row.position] = Unreadable(row.position, None, message)
+    return found
+
+
+def _of_teams(found: Newest, teams: Collection[Team]) -> Newest:
+    return Newest(
+        {key: item for key, item in found.known.items() if key.team in teams},
+        {key: item for key, item in found.unreadable.items() if key.team in teams},
     )
 
 
 async def accounts_to_keep(connection: AsyncConnection) -> tuple[AccountId, ...]:
-    """Every account that is mapped, holds a policy of ours, or still owes a removal."""
-    mapped = await newest(connection, "account")
-    objects = await newest(connection, "object")
+    """Every account that is mapped, holds a policy of ours, or still owes a removal.
+
+    Those too of which nobody can read whether they do: nothing is let go of unread.
+    """
+    mapped = await newest_readable(connection, "account")
+    objects = await newest_readable(connection, "object")
     owing = await connection.execute(
         select(grants.c.account).where(grants.c.closed_position.is_(None)).distinct()
     )
-    found = {k.account for k, item in mapped.items() if isinstance(item.event, AccountMapped)}
-    found |= {k.account for k, item in objects.items() if isinstance(item.event, PolicyWritten)}
+    found = {key.account for words in (mapped, objects) for key in words.unreadable}
+    found |= {key.account for key in _words(mapped, AccountMapped)}
+    found |= {key.account for key in _words(objects, PolicyWritten)}
     found |= {row.account for row in owing}
     return tuple(AccountId(account) for account in sorted(found))
 

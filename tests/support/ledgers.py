@@ -3,8 +3,10 @@
 Migrating takes a quarter of a second, so it happens once a process and the bytes are copied.
 """
 
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +14,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import URL
 
+from ledger import guards
 from ledger.store import Ledger
-from ledger.store.dialect import parse_url
+from ledger.store.dialect import file_of, parse_url
 from migrations.upgrade import upgrade
 
 
@@ -32,6 +35,35 @@ def make_ledger(folder: Path, name: str = "ledger.db") -> URL:
     path = folder / name
     path.write_bytes(_template())
     return parse_url(f"sqlite+aiosqlite:///{path}")
+
+
+@contextmanager
+def raw(url: URL) -> Iterator[sqlite3.Connection]:
+    """The database itself, behind the store's back; every statement commits at once."""
+    path = file_of(url)
+    assert path is not None
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.row_factory = sqlite3.Row
+        yield database
+
+
+@contextmanager
+def tampering(url: URL) -> Iterator[sqlite3.Connection]:
+    """The database with its guards off, as whoever owns the file can have it; then on again."""
+    with raw(url) as database:
+        for name in guards.SQLITE:
+            database.execute(f"DROP TRIGGER {name}")
+        yield database
+        for ddl in guards.statements("sqlite"):
+            database.execute(ddl)
+
+
+def overwrite(
+    database: sqlite3.Connection, table: str, column: str, value: object, *, where: str
+) -> None:
+    """Sets one column of the rows that `where` names; there must be some."""
+    changed = database.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (value,))  # noqa: S608 - a test's own words
+    assert changed.rowcount > 0, f"nothing in {table} where {where}"
 
 
 @pytest.fixture
