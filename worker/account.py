@@ -4,7 +4,7 @@ Two implementations hold to the protocol: `worker.aws.account` (the real one) an
 Every write is idempotent by its target state.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -62,8 +62,6 @@ class AccountState:
     """By `Principal.key`."""
     policies: dict[str, ManagedPolicyState]
     """By name, case folded: IAM takes names as one whatever their case and path."""
-    attached_max: dict[str, int] = field(default_factory=dict)
-    """By principal kind, the account's own quota of attachments; empty: the defaults hold."""
 
 
 @dataclass(frozen=True, slots=True)

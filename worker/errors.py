@@ -33,3 +33,7 @@ class AccountClosed(AwsError):
 
     There is no fallback to other credentials, ever.
     """
+
+
+class CannotListen(Exception):
+    """The address for /metrics cannot be served: another process has it, or it is not ours."""

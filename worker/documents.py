@@ -1,0 +1,301 @@
+"""IAM documents: canonical form, timed copies, lossless minify, sizes. Pure.
+
+Invariant: before its end a timed copy allows exactly what its sources allow, at the end and after
+it allows nothing, and no step ever widens an Allow or limits a Deny.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from ledger.model import Policy
+
+MANAGED_CHARS_MAX = 6_144
+"""Characters of one managed policy, white space not counted (IAM and STS quotas)."""
+
+VERSIONS_MAX = 5
+"""Versions that one managed policy may have (IAM and STS quotas)."""
+
+VERSION = "2012-10-17"
+
+Statement = Mapping[str, Any]
+"""One statement with its values as lists of text, as `_statement` makes it."""
+
+_LISTS = ("Action", "NotAction", "Resource", "NotResource")
+_ELEMENTS = {"Sid", "Effect", "Condition", *_LISTS}
+_TIME = "aws:currenttime"
+"""The condition key, case folded: IAM ignores the case of keys."""
+_STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
+_ANY_DATE = datetime(2026, 1, 1, tzinfo=UTC)
+"""Every end is written in the same number of characters, so that any of them gives the size."""
+
+
+class NotCopyable(Exception):
+    """A source that cannot be limited in time without changing what it means."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document in canonical form; equal meaning up to order gives equal text."""
+
+    text: str
+    """Compact JSON, sorted keys, as it is sent to AWS."""
+
+    @property
+    def size(self) -> int:
+        """Characters as IAM counts them. White space inside texts is counted, to be safe."""
+        return len(self.text)
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+# --- canonical form -----------------------------------------------------------------------------
+
+
+def canonical(text: str | None) -> Document:
+    """`text` with sorted keys and values, one-element lists as scalars; ValueError for no document.
+
+    Statements keep their order and their Sids. What is no IAM document but JSON all the same
+    (somebody else's, in a form that we never write) is only sorted.
+    """
+    try:
+        value = orjson.loads(text or "")
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if isinstance(value, dict) and "Statement" in value:
+        value = {**value, "Statement": [_sorted(each) for each in _listed(value["Statement"])]}
+    return _document(value)
+
+
+def _document(value: object) -> Document:
+    return Document(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode())
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _sorted(statement: object) -> object:
+    if not isinstance(statement, dict):
+        return statement
+    built = dict(statement)
+    for name in _LISTS:
+        if name in built:
+            built[name] = _values(built[name])
+    condition = built.get("Condition")
+    if isinstance(condition, dict):
+        built["Condition"] = {
+            operator: {key: _values(values) for key, values in keys.items()}
+            if isinstance(keys, dict)
+            else keys
+            for operator, keys in condition.items()
+        }
+    return built
+
+
+def _values(values: object) -> object:
+    texts = sorted(set(_texts(values)))
+    return texts[0] if len(texts) == 1 else texts
+
+
+def _texts(values: object) -> list[str]:
+    """Values as the texts that IAM compares: `true` and 10 stand for "true" and "10"."""
+    return [
+        str(value).lower() if isinstance(value, bool) else str(value) for value in _listed(values)
+    ]
+
+
+def size_of(text: str) -> int:
+    """The characters of somebody's document as IAM counts them: without white space."""
+    return len(_STRING_OR_SPACE.sub(lambda found: found[1] or "", text))
+
+
+# --- timed copies -------------------------------------------------------------------------------
+
+
+def date_text(instant: datetime) -> str:
+    """The one form in which we write dates: `YYYY-MM-DDTHH:MM:SSZ`."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def timed_copy(
+    texts: Sequence[str], *, ends_at: datetime, starts_at: datetime | None = None
+) -> tuple[Statement, ...]:
+    """The statements of all `texts`, each allowing only while `starts_at <= now < ends_at`.
+
+    `starts_at` None: from now on. Raises NotCopyable.
+    """
+    return tuple(
+        _timed(statement, ends_at=ends_at, starts_at=starts_at)
+        for text in texts
+        for statement in _allows(text)
+    )
+
+
+def _allows(text: str) -> Iterable[dict[str, Any]]:
+    document = orjson.loads(text)
+    for raw in _listed(document.get("Statement", [])):
+        statement = _statement(raw)
+        if document.get("Version") != VERSION and "${" in orjson.dumps(statement).decode():
+            raise NotCopyable(
+                f"it is of version {document.get('Version', '2008-10-17')}, in which `${{` is no "
+                "variable: copied beside others it would mean something else"
+            )
+        yield statement
+
+
+def _statement(raw: dict[str, Any]) -> dict[str, Any]:
+    if raw.get("Effect") != "Allow":
+        raise NotCopyable(
+            "it holds a Deny: that would hit the principal's standing access too, and cannot end "
+            "by a date without opening what it closes"
+        )
+    foreign = sorted(set(raw) - _ELEMENTS)
+    if foreign:
+        raise NotCopyable(f"it holds {', '.join(foreign)}, which no identity policy may")
+    statement: dict[str, Any] = {name: _texts(raw[name]) for name in _LISTS if name in raw}
+    statement["Condition"] = {
+        operator: {key: _texts(values) for key, values in keys.items()}
+        for operator, keys in raw.get("Condition", {}).items()
+    }
+    return statement
+
+
+def _timed(
+    statement: dict[str, Any], *, ends_at: datetime, starts_at: datetime | None
+) -> dict[str, Any]:
+    condition = statement["Condition"]
+    condition = _bounded(condition, "DateLessThan", ends_at)
+    if starts_at is not None:
+        condition = _bounded(condition, "DateGreaterThanEquals", starts_at)
+    return {**statement, "Condition": condition}
+
+
+def _bounded(condition: dict[str, Any], operator: str, bound: datetime) -> dict[str, Any]:
+    """`condition` and, beside all it says, `aws:CurrentTime` on this side of `bound`.
+
+    The values of one key are alternatives: a date appended to them would let the widest win. So the
+    key gets one value, the narrower of `bound` and the widest that stands.
+    """
+    keys: dict[str, list[str]] = dict(condition.get(operator, {}))
+    same = [key for key in keys if key.casefold() == _TIME]
+    if len(same) > 1:
+        raise NotCopyable(f"{operator} names aws:CurrentTime twice, in two spellings")
+    dates = [_date(text) for text in keys.pop(same[0], [])] if same else []
+    if operator == "DateLessThan":
+        bound = min(bound, max(dates, default=bound))
+    else:
+        bound = max(bound, min(dates, default=bound))
+    return {**condition, operator: {**keys, "aws:CurrentTime": [date_text(bound)]}}
+
+
+def _date(text: str) -> datetime:
+    """A date as policies write it: ISO 8601, or seconds since 1970."""
+    try:
+        if re.fullmatch(r"\d{5,}", text):
+            return datetime.fromtimestamp(int(text), UTC)
+        found = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise NotCopyable(f"its date {text!r} cannot be read") from None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+# --- minify -------------------------------------------------------------------------------------
+
+
+def minify(statements: Iterable[Statement]) -> Document:
+    """The smallest document of the same meaning that we know to make.
+
+    Lossless: no Sids, statements alike but for their actions are one, an action that another
+    pattern covers is dropped, one-element lists are scalars. No wildcard is ever made.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    for statement in statements:
+        rest = {name: value for name, value in statement.items() if name not in ("Action", "Sid")}
+        key = _document(_sorted(rest)).text
+        found = merged.setdefault(key, {**rest, "Effect": "Allow"})
+        if "Action" in statement:
+            found["Action"] = [*found.get("Action", []), *statement["Action"]]
+    built = []
+    for statement in merged.values():
+        whole = {name: value for name, value in statement.items() if value != {}}
+        if "Action" in whole:
+            whole["Action"] = without_covered(whole["Action"])
+        built.append(_sorted(whole))
+    built.sort(key=orjson.dumps)
+    return _document({"Version": VERSION, "Statement": built})
+
+
+def without_covered(actions: Iterable[str]) -> list[str]:
+    """`actions` without those that another of them covers; IAM ignores their case."""
+    spelt: dict[str, str] = {}
+    for action in sorted(actions):
+        spelt.setdefault(action.casefold(), action)
+    by_service: dict[str, list[str]] = {}
+    for folded in spelt:
+        if "*" in folded or "?" in folded:
+            by_service.setdefault(_service(folded), []).append(folded)
+    patterns = {
+        service: [(folded, _pattern(folded)) for folded in found]
+        for service, found in by_service.items()
+    }
+    return [
+        action
+        for folded, action in spelt.items()
+        if not any(
+            other != folded and pattern.fullmatch(folded)
+            for service in dict.fromkeys((_service(folded), ""))
+            for other, pattern in patterns.get(service, ())
+        )
+    ]
+
+
+def _service(action: str) -> str:
+    """`s3` of `s3:get*`; empty where a wildcard stands in it, which may be any service."""
+    service = action.partition(":")[0]
+    return "" if "*" in service or "?" in service else service
+
+
+def _pattern(action: str) -> re.Pattern[str]:
+    """Matches every pattern that this one covers: its `*` may swallow theirs, its `?` not."""
+    parts = {"*": ".*", "?": "[^*]"}
+    return re.compile("".join(parts.get(letter, re.escape(letter)) for letter in action))
+
+
+# --- what files alone decide --------------------------------------------------------------------
+
+
+def refusal_of(policy: Policy, temporary: bool, inline_chars_max: int) -> str | None:
+    """Why no document can ever be written for such a grant, whatever the account; None: it can.
+
+    `temporary`: a timed copy on a principal with room for `inline_chars_max` characters; else the
+    customer-managed policy. What AWS's own policies hold is known to the worker only.
+    """
+    if policy.document is None:
+        return None
+    if not temporary:
+        size = canonical(policy.document).size
+        if size <= MANAGED_CHARS_MAX:
+            return None
+        return (
+            f"the statements of policy `{policy.name}` take {size:,} characters; a managed policy "
+            f"in IAM has room for {MANAGED_CHARS_MAX:,}: split it into two policies"
+        )
+    try:
+        size = minify(timed_copy([policy.document], ends_at=_ANY_DATE)).size
+    except NotCopyable as reason:
+        return f"policy `{policy.name}` cannot be granted for a time: {reason}"
+    if size <= inline_chars_max:
+        return None
+    return (
+        f"the timed copy of policy `{policy.name}` takes {size:,} characters; the principal has "
+        f"room for {inline_chars_max:,} inline: grant a smaller policy"
+    )
