@@ -1,0 +1,60 @@
+"""One call to AWS: bounded in time, timed, its clock read, its failure named.
+
+Invariant: nothing of botocore's leaves here; every failure of a call is a `worker.errors.AwsError`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from botocore import xform_name
+from botocore.exceptions import BotoCoreError, ClientError
+
+from worker.aws.errors import named
+from worker.aws.offset import ClockOffset
+from worker.clock import Clock
+from worker.errors import AwsBusy, AwsError, AwsUnanswered
+
+CALL_MAX_S = 45.0
+"""Beyond botocore's own timeouts: waiting for a free connection has none of its own."""
+
+OnCall = Callable[[str, str, float], None]
+"""(operation, outcome, seconds) of every call; see `worker.metrics`."""
+
+Response = dict[str, Any]
+
+
+class Caller:
+    """Makes calls; shared by all accounts."""
+
+    def __init__(self, clock: Clock, on_call: OnCall) -> None:
+        self.clock = clock
+        self.offset = ClockOffset()
+        self._on_call = on_call
+
+    async def __call__(self, client: Any, operation: str, **parameters: Any) -> Response:
+        """The answer to `operation` (`PutUserPolicy`); raises an AwsError."""
+        started, sent_at = monotonic(), self.clock.now()
+        try:
+            async with asyncio.timeout(CALL_MAX_S):
+                answer: Response = await getattr(client, xform_name(operation))(**parameters)
+        except (ClientError, BotoCoreError, TimeoutError) as error:
+            if isinstance(error, ClientError):
+                self._read_clock(error.response, sent_at)
+            failure = named(error)
+            self._on_call(operation, _outcome(failure), monotonic() - started)
+            raise failure from error
+        self._read_clock(answer, sent_at)
+        self._on_call(operation, "ok", monotonic() - started)
+        return answer
+
+    def _read_clock(self, answer: Any, sent_at: Any) -> None:
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        self.offset.seen(headers.get("date"), sent_at, self.clock.now())
+
+
+def _outcome(failure: AwsError) -> str:
+    if isinstance(failure, AwsBusy):
+        return "busy"
+    return "unanswered" if isinstance(failure, AwsUnanswered) else "refused"

@@ -1,0 +1,79 @@
+"""botocore's errors as ours, named by remedy: the one file that knows AWS's error codes.
+
+Source: IAM and STS API references, "Common errors". Of a 5xx nobody knows whether it was done, but
+for 503, by which a service says that it has not begun.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ParamValidationError,
+    ProxyConnectionError,
+)
+
+from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
+
+BUSY = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "ConcurrentModification",
+        "ConcurrentModificationException",
+        "EntityTemporarilyUnmodifiable",
+        "EntityTemporarilyUnmodifiableException",
+        "RequestTimeTooSkewed",
+    }
+)
+"""The same call may work later, and nothing was done."""
+
+STALE_KEYS = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"})
+"""The temporary keys are no good any more; new ones may be."""
+
+MISSING = "NoSuchEntity"
+STANDS = "EntityAlreadyExists"
+
+_NOT_SENT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError)
+
+
+def named(error: ClientError | BotoCoreError | TimeoutError) -> AwsError:
+    """`error` by what to do about it."""
+    if isinstance(error, ClientError):
+        return _answered(error)
+    if isinstance(error, _NOT_SENT):
+        return AwsBusy("Unreachable", str(error))
+    if isinstance(error, ParamValidationError):
+        return AwsRefused("ParamValidation", str(error))
+    return AwsUnanswered(type(error).__name__, str(error) or "no answer in time")
+
+
+def _answered(error: ClientError) -> AwsError:
+    said: Mapping[str, Any] = error.response.get("Error", {})
+    about: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+    code, message = str(said.get("Code", "Unknown")), str(said.get("Message", ""))
+    status = int(about.get("HTTPStatusCode", 0))
+    wait_s = _retry_after_s(about.get("HTTPHeaders", {}))
+    if code in BUSY or status in (429, 503):
+        return AwsBusy(code, message, retry_after_s=wait_s)
+    if status >= 500:
+        return AwsUnanswered(code, message, retry_after_s=wait_s)
+    if code in (MISSING, f"{MISSING}Exception"):
+        return AwsMissing(MISSING, message)
+    return AwsRefused(code, message)
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() else None
