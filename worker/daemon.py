@@ -1,0 +1,228 @@
+"""The worker process: a keeper an account, the feed, the status table, HTTP; start and end.
+
+Invariant: a bug in any part ends the process; weather ends none. Stopping lets every account end
+the step under way, within the grace period.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+import structlog
+
+from ledger.answer import exposed
+from ledger.codec import KINDS
+from ledger.errors import LedgerUnavailable
+from ledger.events import Intent
+from ledger.model import AccountId
+from ledger.store.feed import Seen
+from ledger.store.standing import AccountStatus
+from worker.feed import Feed
+from worker.http import serving
+from worker.keeper import Keeper, Shared
+from worker.ledger_door import LedgerDoor
+from worker.timing import OFFSET_GRANTING_MAX_S
+
+log = structlog.get_logger()
+
+INTENT = frozenset(kind for kind, event in KINDS.items() if event in get_args(Intent))
+"""Evidence nudges nobody: it is what this worker wrote itself."""
+
+ROUTINE = frozenset({"ingested", "held", "released"})
+"""Intent that changes nothing by itself: what follows from it are events of their own."""
+
+SILENT_MAX = timedelta(seconds=30)
+"""A ledger that has not answered for so long makes the worker unready."""
+
+
+class Daemon:
+    """One worker. Make it, then `run` once."""
+
+    def __init__(self, door: LedgerDoor, shared: Shared) -> None:
+        self._door = door
+        self._shared = shared
+        self._keepers: dict[AccountId, Keeper] = {}
+        self._feed: Feed | None = None
+        self._publish()
+
+    # --- running ------------------------------------------------------------------------------
+
+    async def run(self) -> bool:
+        """Keeps all accounts until stopped, or once; whether all of them are done (`--once`).
+
+        Raises worker.errors.CannotListen, and LedgerUnavailable where the start cannot read.
+        """
+        if self._shared.settings.once:
+            return await self._run_once()
+        position = await self._door.head()
+        await self._find_keepers()
+        async with self._http():
+            await self._until_stopped(position)
+        return True
+
+    async def _run_once(self) -> bool:
+        await self._find_keepers()
+        async with asyncio.TaskGroup() as tasks:
+            passes = [tasks.create_task(keeper.run_once()) for keeper in self._keepers.values()]
+        await self._write_status()
+        return all(done.result() for done in passes)
+
+    async def _until_stopped(self, position: int) -> None:
+        stop, settings = self._shared.stop, self._shared.settings
+        serving = asyncio.ensure_future(self._serve(position))
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                log.info("worker_stopping", grace_s=settings.grace_s)
+                await asyncio.wait({serving}, timeout=settings.grace_s)
+            if not serving.done():
+                log.warning("steps_abandoned", why="the grace period is over")
+                serving.cancel()
+                await asyncio.wait({serving})
+            if not serving.cancelled():
+                serving.result()
+        finally:
+            stopping.cancel()
+            serving.cancel()
+        with suppress(LedgerUnavailable):
+            await self._write_status()
+        log.info("worker_stopped")
+
+    async def _serve(self, position: int) -> None:
+        shared, settings = self._shared, self._shared.settings
+        every = timedelta(seconds=settings.watch_every_s)
+        self._feed = Feed(self._door, shared.clock, shared.metrics, every=every, position=position)
+        async with asyncio.TaskGroup() as tasks:
+            for keeper in self._keepers.values():
+                tasks.create_task(keeper.run())
+
+            async def tell(seen: Sequence[Seen]) -> None:
+                await self._told(seen, tasks)
+
+            tasks.create_task(self._feed.run(tell, shared.stop))
+            tasks.create_task(self._keep_status())
+        self._feed = None
+
+    @asynccontextmanager
+    async def _http(self) -> AsyncIterator[None]:
+        settings = self._shared.settings
+        async with AsyncExitStack() as stack:
+            if settings.listen_port is not None:
+                port = await stack.enter_async_context(
+                    serving(
+                        settings.listen_host,
+                        settings.listen_port,
+                        metrics=self._shared.metrics,
+                        unready=self.unready,
+                    )
+                )
+                log.info("worker_listening", host=settings.listen_host, port=port)
+            yield
+
+    # --- which accounts -----------------------------------------------------------------------
+
+    async def _find_keepers(self) -> list[Keeper]:
+        """Brings the keepers up to what the ledger says is to be kept; gives back the new ones."""
+        wanted = set(await self._door.accounts())
+        only = self._shared.settings.accounts
+        if only is not None:
+            wanted &= only
+        for account in [known for known in self._keepers if known not in wanted]:
+            self._keepers.pop(account).retire()
+            log.info("account_given_up", account=account)
+        new = [Keeper(account, self._shared) for account in sorted(wanted - set(self._keepers))]
+        self._keepers |= {keeper.account: keeper for keeper in new}
+        return new
+
+    async def _told(self, seen: Sequence[Seen], tasks: asyncio.TaskGroup) -> None:
+        """Nudges whoever new events may concern."""
+        touching = [item for item in seen if item.kind in INTENT or not item.readable]
+        touching = [item for item in touching if item.kind not in ROUTINE]
+        if not touching:
+            return
+        for keeper in await self._find_keepers():
+            tasks.create_task(keeper.run())
+        everywhere = any(item.account is None for item in touching)
+        accounts = {item.account for item in touching}
+        for account, keeper in self._keepers.items():
+            if everywhere or account in accounts:
+                keeper.nudge()
+
+    # --- telling how it goes ------------------------------------------------------------------
+
+    def unready(self) -> list[str]:
+        """Why this worker is not ready; empty when it is."""
+        reasons: list[str] = []
+        answered = self._feed.answered_at if self._feed is not None else None
+        if answered is None or self._shared.clock.now() - answered > SILENT_MAX:
+            reasons.append("the ledger does not answer")
+        offset_s = self._shared.gate.clock_offset_s() or 0.0
+        if abs(offset_s) > OFFSET_GRANTING_MAX_S:
+            reasons.append(f"the clock is {offset_s:+.1f} s from AWS's: nothing new is granted")
+        return reasons
+
+    async def _keep_status(self) -> None:
+        """Writes how every account is kept, now and then, until the worker stops."""
+        clock, stop = self._shared.clock, self._shared.stop
+        every = timedelta(seconds=self._shared.settings.status_every_s)
+        while not stop.is_set():
+            await clock.sleep_until(clock.now() + every, stop)
+            try:
+                await self._write_status()
+            except LedgerUnavailable as error:
+                self._shared.metrics.ledger_errors.inc()
+                log.warning("status_not_written", why=str(error))
+
+    async def _write_status(self) -> None:
+        now, replica = self._shared.clock.now(), self._shared.settings.replica
+        await self._door.write_status(
+            [
+                AccountStatus(
+                    account=account,
+                    environments=(),
+                    replica=replica,
+                    heartbeat_at=now,
+                    last_pass_at=keeper.status.last_pass_at,
+                    last_error=keeper.status.last_error,
+                    next_try_at=keeper.status.next_try_at,
+                )
+                for account, keeper in self._keepers.items()
+            ]
+        )
+
+    def _publish(self) -> None:
+        """Gauges that are computed when they are scraped."""
+        metrics = self._shared.metrics
+        metrics.accounts.set_function(lambda: len(self._keepers))
+        metrics.accounts_failing.set_function(
+            lambda: sum(1 for k in self._keepers.values() if k.status.failures_in_a_row)
+        )
+        metrics.exposed.set_function(lambda: self._count("exposed"))
+        metrics.overdue.set_function(lambda: self._count("overdue"))
+        metrics.stuck.set_function(lambda: self._count("stuck"))
+        metrics.refused.set_function(lambda: self._count("refused"))
+        metrics.oldest_observation.set_function(self._oldest_observation)
+        metrics.clock_offset.set_function(lambda: self._shared.gate.clock_offset_s() or 0.0)
+
+    def _count(self, what: str) -> int:
+        """Grants of all accounts, by what is wrong with them now."""
+        number = 0
+        for keeper in self._keepers.values():
+            now = keeper.now()
+            for row in keeper.status.rows:
+                match what:
+                    case "exposed":
+                        number += exposed(row, now)
+                    case "overdue":
+                        number += row.owed(now)
+                    case _:
+                        number += row.trouble is not None and row.trouble.kind == what
+        return number
+
+    def _oldest_observation(self) -> float:
+        never = datetime.fromtimestamp(0, UTC)
+        instants = [keeper.status.observed_at or never for keeper in self._keepers.values()]
+        return min(instants, default=never).timestamp()

@@ -1,0 +1,77 @@
+"""Follows the ledger: whatever is appended by somebody else is told within one look.
+
+A look costs microseconds while nothing happens. Weather of the database is counted and outlived:
+the keepers have clocks of their own, and a nudge that comes late costs latency only.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from ledger.errors import LedgerUnavailable
+from ledger.store.feed import SEEN_MAX, Seen
+from worker.clock import Clock
+from worker.metrics import Metrics
+
+log = structlog.get_logger()
+
+
+class News(Protocol):
+    """The ledger as the feed sees it."""
+
+    def changed(self) -> bool:
+        """Whether anything was committed since the last call; LedgerUnavailable."""
+        ...
+
+    async def seen_after(self, position: int) -> tuple[Seen, ...]:
+        """The next envelopes behind `position`, `SEEN_MAX` at most; LedgerUnavailable."""
+        ...
+
+
+Tell = Callable[[Sequence[Seen]], Awaitable[None]]
+
+
+class Feed:
+    """One process's ear to the ledger."""
+
+    def __init__(
+        self, news: News, clock: Clock, metrics: Metrics, *, every: timedelta, position: int
+    ) -> None:
+        self.answered_at: datetime | None = None
+        """When the ledger last answered; None: never yet."""
+        self._news = news
+        self._clock = clock
+        self._metrics = metrics
+        self._every = every
+        self._position = position
+        self._behind = False
+
+    async def run(self, tell: Tell, stop: asyncio.Event) -> None:
+        """Looks until the worker stops; `tell` hears of all that is behind `position`."""
+        while not stop.is_set():
+            try:
+                await self.look(tell)
+            except LedgerUnavailable as error:
+                self._behind = True
+                self._metrics.ledger_errors.inc()
+                log.warning("ledger_unavailable", why=str(error))
+                await self._clock.sleep_until(self._clock.now() + timedelta(seconds=1), stop)
+            await self._clock.sleep_until(self._clock.now() + self._every, stop)
+
+    async def look(self, tell: Tell) -> None:
+        """Tells what is new, if anything; LedgerUnavailable leaves it for the next look."""
+        changed = self._news.changed()
+        self.answered_at = self._clock.now()
+        if not (changed or self._behind):
+            return
+        self._behind = True
+        while seen := await self._news.seen_after(self._position):
+            await tell(seen)
+            self._position = seen[-1].position
+            self._metrics.head.set(self._position)
+            if len(seen) < SEEN_MAX:
+                break
+        self._behind = False

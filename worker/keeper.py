@@ -1,0 +1,213 @@
+"""The keeper of one account: sleeps to the next instant that matters, then makes a pass.
+
+A nudge says only "look again"; the keeper reads the truth itself, so a lost or doubled nudge costs
+latency and never security. Weather from AWS and from the database stays inside; a bug goes through
+and ends the process.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import uuid4
+
+import structlog
+
+from ledger.errors import LedgerUnavailable
+from ledger.model import Account, AccountId
+from ledger.project import GrantRow
+from ledger.state import AccountView
+from worker.account import AwsAccount
+from worker.clock import Clock
+from worker.errors import AccountClosed
+from worker.evidence import Appending, Evidence
+from worker.metrics import Metrics
+from worker.parking import Parking
+from worker.passing import Context, Pass
+from worker.reconcile import Outcome, reconcile
+from worker.settings import WorkerSettings
+from worker.sources import Sources
+from worker.timing import (
+    OFFSET_GRANTING_MAX_S,
+    judged_now,
+    next_wake,
+    parked_delay,
+    retry_delay,
+)
+
+log = structlog.get_logger()
+
+
+class Reading(Appending, Protocol):
+    """The ledger as a keeper sees it."""
+
+    async def read_account(self, account: AccountId) -> AccountView: ...
+
+    async def read_closed(self, account: AccountId, objects: list[str]) -> tuple[GrantRow, ...]: ...
+
+
+class Gate(Protocol):
+    """The way into AWS."""
+
+    def account(self, entry: Account) -> AwsAccount: ...
+
+    def clock_offset_s(self) -> float | None: ...
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all keepers of one process have in common."""
+
+    ledger: Reading
+    gate: Gate
+    clock: Clock
+    metrics: Metrics
+    settings: WorkerSettings
+    sources: Sources
+    stop: asyncio.Event
+    observing: asyncio.Semaphore
+    random: Callable[[], float] = random.random
+
+
+@dataclass(slots=True)
+class Status:
+    """How an account is doing, for metrics and `iam-ledger status`."""
+
+    last_pass_at: datetime | None = None
+    observed_at: datetime | None = None
+    last_error: str | None = None
+    next_try_at: datetime | None = None
+    failures_in_a_row: int = 0
+    rows: tuple[GrantRow, ...] = ()
+
+
+class Keeper:
+    """Keeps one account. `run` ends when the worker stops; `run_once` after one pass."""
+
+    def __init__(self, account: AccountId, shared: Shared) -> None:
+        self.account = account
+        self.status = Status()
+        self._shared = shared
+        self._nudged = asyncio.Event()
+        self._resync_at: datetime | None = None
+        self._refusals = 0
+        self._retired = False
+        self._context = Context(
+            account=account,
+            evidence=Evidence(shared.ledger, shared.settings.replica),
+            metrics=shared.metrics,
+            sources=shared.sources,
+            parking=Parking(),
+            now=self.now,
+            read_view=lambda: shared.ledger.read_account(account),
+            read_closed=lambda names: shared.ledger.read_closed(account, names),
+            stop=shared.stop,
+            observing=shared.observing,
+            granting=self._granting,
+        )
+
+    def nudge(self) -> None:
+        """Something may have changed: look again soon."""
+        self._nudged.set()
+
+    def retire(self) -> None:
+        """Nothing in the account is ours to keep any more: `run` ends after the pass under way."""
+        self._retired = True
+        self._nudged.set()
+
+    def now(self) -> datetime:
+        """The instant by which ends are judged."""
+        return judged_now(self._shared.clock.now(), self._shared.gate.clock_offset_s())
+
+    def _granting(self) -> bool:
+        return abs(self._shared.gate.clock_offset_s() or 0.0) <= OFFSET_GRANTING_MAX_S
+
+    async def run(self) -> None:
+        """Passes and sleeps until the worker stops, or this keeper is retired."""
+        while not (self._retired or self._shared.stop.is_set()):
+            self._nudged.clear()
+            wake_at = await self._pass(at_once=False)
+            self.status.next_try_at = wake_at
+            # The judged clock may run apart from the sleeping one: sleep for the difference.
+            sleep_until = self._shared.clock.now() + (wake_at - self.now())
+            await self._shared.clock.sleep_until(sleep_until, self._nudged, self._shared.stop)
+
+    async def run_once(self) -> bool:
+        """One pass over the whole account; whether all of it got done."""
+        await self._pass(at_once=True)
+        return self.status.failures_in_a_row == 0
+
+    async def _pass(self, *, at_once: bool) -> datetime:
+        """One pass, weather kept inside; returns when to wake."""
+        started = self.now()
+        self._resync_at = self._resync_at or started
+        structlog.contextvars.bind_contextvars(account=self.account)
+        self._context.evidence.begin_pass(uuid4().hex[:12])
+        try:
+            outcome = await self._reconcile(observe=self._resync_at <= started, at_once=at_once)
+        except LedgerUnavailable as error:
+            self._shared.metrics.ledger_errors.inc()
+            log.warning("ledger_unavailable", why=str(error))
+            return self._failed(str(error), None)
+        except AccountClosed as error:
+            log.warning("account_closed", code=error.code, why=error.message)
+            return await self._closed(error)
+        return self._ended(outcome, started)
+
+    async def _reconcile(self, *, observe: bool, at_once: bool) -> Outcome:
+        view = await self._context.read_view()
+        if view.way_in is None:
+            raise AccountClosed("NotMapped", f"no team has ever mapped account {self.account}")
+        aws = self._shared.gate.account(view.way_in)
+        return await reconcile(self._context, aws, view, observe=observe, at_once=at_once)
+
+    def _ended(self, outcome: Outcome, started: datetime) -> datetime:
+        now = self.now()
+        self._refusals = 0
+        self.status.rows = outcome.view.rows
+        self.status.last_pass_at = now
+        self._shared.metrics.last_pass.set(now.timestamp())
+        if outcome.observed:
+            self.status.observed_at = now
+            self._resync_at = now + self._resync_after()
+        if outcome.failures or outcome.abandoned:
+            return self._failed(f"{outcome.failures} steps did not get done", outcome.boundary)
+        self._shared.metrics.passes.labels("done").inc()
+        self.status.failures_in_a_row = 0
+        self.status.last_error = None
+        return self._wake(outcome.boundary, self._context.parking.next_try_at(started))
+
+    def _failed(self, why: str, boundary: datetime | None) -> datetime:
+        """A resync that is due is no reason to hurry: the retry reads the account again."""
+        self._shared.metrics.passes.labels("failed").inc()
+        self.status.failures_in_a_row += 1
+        self.status.last_error = why
+        delay = retry_delay(self.status.failures_in_a_row, self._shared.random())
+        return self._wake(boundary, self.now() + delay)
+
+    async def _closed(self, error: AccountClosed) -> datetime:
+        """Told once, in the ledger too; tried again after a minute, then ever more seldom."""
+        self._refusals += 1
+        wake_at = self._failed(f"{error.code}: {error.message}", None)
+        try:
+            view = await self._context.read_view()
+            self.status.rows = view.rows
+            if view.way_in is not None:
+                telling = Pass(self._context, self._shared.gate.account(view.way_in), view)
+                await telling.tell_stuck(error, row=None, policy=None)
+        except LedgerUnavailable:
+            return wake_at
+        return self.now() + parked_delay(self._refusals)
+
+    def _wake(self, boundary: datetime | None, retry_at: datetime | None) -> datetime:
+        """The earliest of what is to come; a resync that failed waits for the retry."""
+        resync_at = self._resync_at
+        if resync_at is not None and retry_at is not None and resync_at <= self.now():
+            resync_at = retry_at
+        return next_wake(boundary=boundary, retry_at=retry_at, resync_at=resync_at or self.now())
+
+    def _resync_after(self) -> timedelta:
+        """Jittered by a tenth, so that accounts do not march in step."""
+        return self._shared.settings.resync_every * (0.95 + self._shared.random() / 10)

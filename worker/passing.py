@@ -1,0 +1,183 @@
+"""What one pass over one account carries with it, and how a step of it may fail.
+
+Invariant: one refused step delays no other; what failed is remembered, told once, and tried again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import structlog
+
+from ledger.events import Evidence as EvidenceEvent
+from ledger.events import Stuck, Unstuck, ref
+from ledger.model import AccountId, Principal, Team
+from ledger.project import GrantRow
+from ledger.state import AccountView
+from worker.account import Answer, AwsAccount, PrincipalState
+from worker.errors import AwsBusy, AwsError, AwsRefused, AwsUnanswered
+from worker.evidence import Evidence
+from worker.metrics import Metrics
+from worker.parking import Parking
+from worker.sources import Sources
+
+log = structlog.get_logger()
+
+BUSY_IN_A_ROW_MAX = 3
+"""After so many calls that AWS was too busy for, the pass ends and the keeper waits."""
+
+
+class PassAbandoned(Exception):
+    """The account is too busy, or the worker is stopping: the rest waits for the next pass."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What one keeper hands to each of its passes."""
+
+    account: AccountId
+    evidence: Evidence
+    metrics: Metrics
+    sources: Sources
+    parking: Parking
+    now: Callable[[], datetime]
+    """The instant by which ends are judged (worker.timing.judged_now)."""
+    read_view: Callable[[], Awaitable[AccountView]]
+    read_closed: Callable[[list[str]], Awaitable[tuple[GrantRow, ...]]]
+    """Closed grants of the account by their names in IAM."""
+    stop: asyncio.Event
+    observing: asyncio.Semaphore
+    """Held while a whole account is read: bounds how many are at one time."""
+    first_seen: dict[str, datetime] = field(default_factory=dict)
+    """Drift: when each difference was first read."""
+    granting: Callable[[], bool] = lambda: True
+    """Whether the clock is good enough for new grants."""
+
+
+@dataclass(slots=True)
+class Pass:
+    """The state of one pass: the view it acts on, and how it goes."""
+
+    context: Context
+    aws: AwsAccount
+    view: AccountView
+    failures: int = 0
+    busy_in_a_row: int = 0
+    gone: set[Hashable] = field(default_factory=set)
+    """Grants whose removal this pass has confirmed."""
+    tried: set[Hashable] = field(default_factory=set)
+    """Removals this pass has tried: each once."""
+    waiting: set[Hashable] = field(default_factory=set)
+    """Removals that wait for this pass to write what continues them."""
+
+    @property
+    def now(self) -> datetime:
+        return self.context.now()
+
+    async def attempt(
+        self,
+        subject: Hashable,
+        step: Awaitable[None],
+        *,
+        row: GrantRow | None = None,
+        policy: tuple[str, str] | None = None,
+    ) -> bool:
+        """Carries out one step; false when it failed, which has then been noted and told.
+
+        PassAbandoned when AWS has been too busy too often. AccountClosed goes through.
+        """
+        try:
+            await step
+        except (AwsBusy, AwsUnanswered) as error:
+            self.failures += 1
+            self.busy_in_a_row += 1
+            log.info("step_waits", code=error.code, subject=str(subject))
+            if self.context.parking.weather(subject, self.now):
+                await self.tell_stuck(error, row=row, policy=policy)
+            if self.busy_in_a_row >= BUSY_IN_A_ROW_MAX:
+                raise PassAbandoned(error.code) from error
+            return False
+        except AwsRefused as error:
+            self.failures += 1
+            self.busy_in_a_row = 0
+            self.context.parking.park(subject, self.now)
+            log.warning("step_refused", code=error.code, why=error.message, subject=str(subject))
+            await self.tell_stuck(error, row=row, policy=policy)
+            return False
+        self.busy_in_a_row = 0
+        self.context.parking.done(subject)
+        return True
+
+    async def believed(
+        self,
+        principal: Principal,
+        call: Callable[[], Awaitable[Answer]],
+        *,
+        wanted: Callable[[PrincipalState | None], bool],
+        outcome: Literal["stood", "absent"],
+    ) -> Answer:
+        """What `call` answers; where no answer came, what the principal's own lists say.
+
+        AwsUnanswered when they do not show what was wanted: it will be tried again.
+        """
+        try:
+            return await call()
+        except AwsUnanswered:
+            if not wanted(await self.aws.read_principal(principal)):
+                raise
+            return Answer(outcome, "", self.now)
+
+    async def tell_stuck(
+        self, error: AwsError, *, row: GrantRow | None, policy: tuple[str, str] | None
+    ) -> None:
+        """One `stuck` for a subject and its cause, never one a retry."""
+        if row is not None:
+            known = row.trouble
+            if known is not None and known.kind == "stuck" and known.code == error.code:
+                return
+            event = Stuck(self.context.account, error.code, error.message, grant=ref(row.grant))
+            await self.record(event, cause=newest_position(row))
+            return
+        team, name = policy or ("", "")
+        standing = self.view.stuck.get((team, name))
+        if standing is not None and standing.code == error.code:
+            return
+        event = Stuck(
+            self.context.account,
+            error.code,
+            error.message,
+            team=Team(team) if team else None,
+            policy=name or None,
+        )
+        await self.record(event, cause=self.view.stuck_positions.get((team, name), 0))
+
+    async def record(self, event: EvidenceEvent, *, cause: int) -> None:
+        await self.context.evidence.record(event, cause=cause, now=self.now)
+
+    async def tell_unstuck(self, team: Team | None, policy: str | None) -> None:
+        """What was stuck about a policy, or with both None about the account, is well again."""
+        key = (team or "", policy or "")
+        if key in self.view.stuck:
+            event = Unstuck(self.context.account, team=team, policy=policy)
+            await self.record(event, cause=self.view.stuck_positions[key])
+
+    def check_stop(self) -> None:
+        """Between two steps: PassAbandoned when the worker is stopping."""
+        if self.context.stop.is_set():
+            raise PassAbandoned("stopping")
+
+    async def refresh(self) -> None:
+        """Reads the truth again: an ingest may have changed it while calls were under way."""
+        self.view = await self.context.read_view()
+
+
+def newest_position(row: GrantRow) -> int:
+    """The newest event that changed what is owed for `row`: the cause of what happens next."""
+    return max(
+        row.granted.position,
+        row.revoked.position if row.revoked else 0,
+        row.written_position or 0,
+        row.closed.position if row.closed else 0,
+    )

@@ -1,0 +1,259 @@
+"""What is to be done in an account, in order: pure, from what should stand and what is recorded.
+
+Removals come first, but what continues somebody's access comes before what it replaces. Carrying a
+plan out and planning again gives nothing. What AWS holds is compared apart, in `worker.drift`.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from ledger.model import GrantId, Principal, Team
+from ledger.project import GrantRow
+from ledger.state import AccountView
+from worker.desired import (
+    WantedPolicy,
+    customer_arn,
+    holders,
+    is_ours,
+    policy_path,
+    wanted_attachments,
+    wanted_policies,
+)
+from worker.timing import overdue, writable
+
+Reason = Literal["first", "change", "end", "drift_missing", "drift_altered", "drift_extra"]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteGrant:
+    """Make the objects of a grant stand."""
+
+    row: GrantRow
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class WritePolicy:
+    """Make a customer-managed policy stand with this text."""
+
+    wanted: WantedPolicy
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePolicy:
+    """Take away a customer-managed policy that nobody defines any more."""
+
+    team: Team
+    policy: str
+    arn: str
+    cause: int
+    """Position of the evidence that it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Everything outstanding, in the order in which it is carried out."""
+
+    removals: tuple[GrantRow, ...]
+    policies: tuple[WritePolicy, ...]
+    grants: tuple[WriteGrant, ...]
+    deletions: tuple[DeletePolicy, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.removals or self.policies or self.grants or self.deletions)
+
+
+def nothing_parked(_: Hashable) -> bool:
+    return False
+
+
+def plan(
+    view: AccountView,
+    now: datetime,
+    *,
+    retry_refused: bool,
+    parked: Callable[[Hashable], bool] = nothing_parked,
+) -> Work:
+    """What the ledger's own record says is not yet done at `now`.
+
+    `retry_refused`: try again what the account's numbers forbade (at each resync). `parked` tells
+    by grant key or ("policy", team, name) what is not to be tried yet.
+    """
+    wanted = wanted_policies(view)
+    removals = tuple(
+        row
+        for row in overdue(view.rows, now)
+        if not parked(row.key) and not isinstance(removal_of(view, row, now), Waits)
+    )
+    policies = (_policy_step(view, key, policy) for key, policy in sorted(wanted.items()))
+    grants = (_grant_step(view, row, now, retry_refused=retry_refused) for row in view.rows)
+    return Work(
+        removals=removals,
+        policies=tuple(
+            step
+            for step in policies
+            if step and not parked(("policy", step.wanted.team, step.wanted.policy))
+        ),
+        grants=tuple(step for step in grants if step and not parked(step.row.key)),
+        deletions=tuple(
+            DeletePolicy(key[0], key[1], made.made.name, view.object_positions[key])
+            for key, made in sorted(view.objects.items())
+            if key not in wanted and not parked(("policy", *key))
+        ),
+    )
+
+
+def _policy_step(
+    view: AccountView, key: tuple[Team, str], wanted: WantedPolicy
+) -> WritePolicy | None:
+    written = view.objects.get(key)
+    if written is None:
+        return WritePolicy(wanted, "first")
+    if written.policy_position == wanted.position:
+        return None
+    return WritePolicy(wanted, "change")
+
+
+def _grant_step(
+    view: AccountView, row: GrantRow, now: datetime, *, retry_refused: bool
+) -> WriteGrant | None:
+    if not writable(row, now):
+        return None
+    key = (row.grant.team, row.grant.policy)
+    defined = view.policies.get(key)
+    if defined is None:
+        return None
+    if not row.grant.temporary and defined.policy.document is not None:
+        written = view.objects.get(key)
+        if written is None or written.policy_position != defined.position:
+            return None  # nothing is attached that is not known to be ours, and up to date
+    trouble = row.trouble.kind if row.trouble else None
+    if trouble == "missing":
+        return None  # under `drift: warn` what somebody took away stays away
+    if trouble == "refused" and not retry_refused and row.policy_position == defined.position:
+        return None
+    if row.written_position is None:
+        return WriteGrant(row, "first")
+    if row.policy_position != defined.position or trouble == "refused":
+        return WriteGrant(row, "change")
+    return None
+
+
+# --- removals -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Nothing yet: a grant that continues this one is about to be written over it."""
+
+    successor: GrantRow
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Nothing to call: the name carries a grant that goes on, and has been written."""
+
+    successor: GrantRow
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveInline:
+    principal: Principal
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAttachments:
+    principal: Principal
+    detach: tuple[str, ...]
+    kept_for: tuple[GrantId, ...]
+    """Grants that still need one of its attachments."""
+    left: tuple[str, ...]
+    """Attachments that stood before us, and stay."""
+
+
+Removal = Waits | Replaced | RemoveInline | RemoveAttachments
+
+
+def removal_of(view: AccountView, row: GrantRow, now: datetime) -> Removal:
+    """How the objects of `row`, whose end has come, go at `now`."""
+    successor = _successor(view, row, now)
+    if successor is not None and _pending(row, successor, now):
+        return Waits(successor)
+    if row.grant.object is None:
+        return _attachments_of(view, row, now)
+    if (
+        successor is not None
+        and successor.grant.object == row.grant.object
+        and successor.written_position is not None
+    ):
+        return Replaced(successor)
+    return RemoveInline(row.grant.principal, row.grant.object)
+
+
+def _successor(view: AccountView, row: GrantRow, now: datetime) -> GrantRow | None:
+    """The grant that should stand now under this one's name, or in its place."""
+    for other in view.rows:
+        if other.key == row.key or not writable(other, now):
+            continue
+        same_name = (
+            other.grant.object is not None
+            and other.grant.object == row.grant.object
+            and other.grant.principal.key == row.grant.principal.key
+        )
+        if same_name or other.grant.continues == row.key:
+            return other
+    return None
+
+
+def _pending(row: GrantRow, successor: GrantRow, now: datetime) -> bool:
+    """Whether the old object must stay until the successor is written.
+
+    A successor that cannot be written keeps the old one until the earlier of the two ends; its own
+    end is still to come, or it would be no successor.
+    """
+    if successor.written_position is not None:
+        return False
+    cannot = successor.trouble is not None and successor.trouble.kind in ("refused", "stuck")
+    return not (cannot and row.grant.window.over(now))
+
+
+def _attachments_of(view: AccountView, row: GrantRow, now: datetime) -> RemoveAttachments:
+    principal = row.grant.principal
+    others = [other for other in view.rows if other.key != row.key and writable(other, now)]
+    detach: list[str] = []
+    left: list[str] = []
+    kept: list[GrantId] = []
+    for arn in _may_hold(view, row):
+        needed_by = holders(others, view, principal, arn)
+        seen = view.sighting(principal, arn)
+        if needed_by:
+            kept += [other.grant.id for other in needed_by]
+        elif is_ours(view, arn) or (seen is not None and not seen.present):
+            detach.append(arn)
+        elif seen is not None:
+            left.append(arn)
+    return RemoveAttachments(principal, tuple(detach), tuple(dict.fromkeys(kept)), tuple(left))
+
+
+def _may_hold(view: AccountView, row: GrantRow) -> tuple[str, ...]:
+    """Every attachment that may stand for `row`, evidence of it lost in a crash or not.
+
+    A foreign policy was sighted, for this very grant, before our attach; one of ours has its name.
+    """
+    arns = [made.name for made in row.made if made.kind == "attachment"]
+    key = (row.grant.team, row.grant.policy)
+    defined, retired = view.policies.get(key), view.retired.get(key)
+    if defined is not None:
+        arns += [arn for arn in wanted_attachments(view, defined.policy) if is_ours(view, arn)]
+    elif retired is not None:
+        arns.append(customer_arn(view.account, policy_path(view), retired.iam_name))
+    arns += [
+        seen.policy_arn
+        for seen in view.sightings.values()
+        if (seen.grant.id, seen.grant.turn) == row.key
+    ]
+    return tuple(dict.fromkeys(arns))

@@ -1,0 +1,144 @@
+"""The customer-managed policies behind permanent grants: made, kept equal, taken away.
+
+A policy is ours by its path, its tags and the ledger together; its tags are read before its first
+change or deletion. A foreign policy under our name is a conflict: parked, told, never touched.
+"""
+
+import structlog
+
+from ledger.events import Made, PolicyDeleted, PolicyWritten
+from worker.account import Answer, ManagedPolicyState
+from worker.desired import TAG_LEDGER, TAG_POLICY, TAG_TEAM, WantedPolicy, policy_tags
+from worker.documents import MANAGED_CHARS_MAX, VERSIONS_MAX, canonical
+from worker.errors import AwsMissing, AwsRefused
+from worker.passing import Pass
+from worker.plan import DeletePolicy, WritePolicy
+from worker.removing import remove_due
+
+log = structlog.get_logger()
+
+
+async def write_policies(now_in: Pass, steps: tuple[WritePolicy, ...]) -> None:
+    for step in steps:
+        now_in.check_stop()
+        await remove_due(now_in)
+        key = (step.wanted.team, step.wanted.policy)
+        if await now_in.attempt(("policy", *key), _write(now_in, step), policy=key):
+            await now_in.tell_unstuck(*key)
+
+
+async def delete_policies(now_in: Pass, steps: tuple[DeletePolicy, ...]) -> None:
+    for step in steps:
+        now_in.check_stop()
+        await remove_due(now_in)
+        key = (step.team, step.policy)
+        if await now_in.attempt(("policy", *key), _delete(now_in, step), policy=key):
+            await now_in.tell_unstuck(*key)
+
+
+async def _write(now_in: Pass, step: WritePolicy) -> None:
+    wanted = step.wanted
+    if wanted.document.size > MANAGED_CHARS_MAX:
+        raise AwsRefused(
+            "LimitExceeded",
+            f"policy `{wanted.policy}` takes {wanted.document.size:,} characters; a managed policy "
+            f"has room for {MANAGED_CHARS_MAX:,}. Split it into two policies",
+        )
+    standing = await now_in.aws.read_policy(wanted.arn)
+    if standing is None:
+        answers = [await _create(now_in, wanted)]
+    else:
+        await _check_ours(now_in, wanted)
+        answers = await _bring_up(now_in, wanted, standing)
+    event = PolicyWritten(
+        account=now_in.context.account,
+        team=wanted.team,
+        policy=wanted.policy,
+        made=Made("policy", wanted.arn, wanted.document.sha256),
+        policy_position=wanted.position,
+        requests=tuple(answer.request_id for answer in answers if answer.request_id),
+        confirmed_at=max((answer.confirmed_at for answer in answers), default=now_in.now),
+    )
+    known = now_in.view.object_positions.get((wanted.team, wanted.policy), 0)
+    await now_in.record(event, cause=max(wanted.position, known))
+    now_in.context.metrics.steps.labels(step.reason).inc()
+    log.info("policy_written", policy=wanted.name, reason=step.reason)
+
+
+async def _create(now_in: Pass, wanted: WantedPolicy) -> Answer:
+    answer = await now_in.aws.create_policy(
+        name=wanted.name,
+        path=wanted.path,
+        document=wanted.document.text,
+        tags=dict(wanted.tags),
+    )
+    if answer.outcome == "stood":
+        raise AwsRefused(
+            "conflict",
+            f"a policy called {wanted.name} stands outside {wanted.path}; it is not ours and is "
+            "left alone. Rename or delete it, or rename the policy in the YAML",
+        )
+    return answer
+
+
+async def _check_ours(now_in: Pass, wanted: WantedPolicy) -> None:
+    tags = await now_in.aws.read_policy_tags(wanted.arn)
+    mine = policy_tags(now_in.view, wanted.team, wanted.policy)
+    if {key: tags.get(key) for key in mine} != mine:
+        raise AwsRefused("conflict", _foreign(wanted.arn, tags))
+
+
+def _foreign(arn: str, tags: dict[str, str]) -> str:
+    shown = ", ".join(f"{key}={tags.get(key, '-')}" for key in (TAG_LEDGER, TAG_TEAM, TAG_POLICY))
+    return (
+        f"{arn} stands under our path without our tags ({shown}): another installation's, or made "
+        "by hand. It is left alone; delete it, or give this ledger another `policy_path`"
+    )
+
+
+async def _bring_up(
+    now_in: Pass, wanted: WantedPolicy, standing: ManagedPolicyState
+) -> list[Answer]:
+    """A new default version where the text differs, the oldest other one making room for it."""
+    if canonical(standing.document) == wanted.document:
+        return []
+    answers = []
+    if len(standing.versions) >= VERSIONS_MAX:
+        oldest = next(
+            version for version in standing.versions if version != standing.default_version
+        )
+        answers.append(await now_in.aws.delete_policy_version(wanted.arn, oldest))
+    answers.append(await now_in.aws.create_policy_version(wanted.arn, wanted.document.text))
+    return answers
+
+
+async def _delete(now_in: Pass, step: DeletePolicy) -> None:
+    standing = await now_in.aws.read_policy(step.arn)
+    answers: list[Answer] = []
+    if standing is not None:
+        await _check_deletable(now_in, step)
+        others = [v for v in standing.versions if v != standing.default_version]
+        answers += [await now_in.aws.delete_policy_version(step.arn, v) for v in others]
+        answers.append(await now_in.aws.delete_policy(step.arn))
+    event = PolicyDeleted(
+        account=now_in.context.account,
+        team=step.team,
+        policy=step.policy,
+        policy_arn=step.arn,
+        outcome="answered" if answers and answers[-1].outcome == "done" else "found_absent",
+        requests=tuple(answer.request_id for answer in answers if answer.request_id),
+        confirmed_at=max((answer.confirmed_at for answer in answers), default=now_in.now),
+    )
+    await now_in.record(event, cause=step.cause)
+    now_in.context.metrics.steps.labels("end").inc()
+    log.info("policy_deleted", policy=step.policy, outcome=event.outcome)
+
+
+async def _check_deletable(now_in: Pass, step: DeletePolicy) -> None:
+    try:
+        tags = await now_in.aws.read_policy_tags(step.arn)
+    except AwsMissing:
+        return  # gone meanwhile: the deletion will find it absent
+    mine = policy_tags(now_in.view, step.team, step.policy)
+    if {key: tags.get(key) for key in mine} != mine:
+        raise AwsRefused("conflict", _foreign(step.arn, tags))

@@ -1,0 +1,152 @@
+"""One pass over one account: gather, decide, act, record.
+
+Removals that are due come before everything, without any reading of AWS; between any two later
+calls they come first again. Only what AWS confirmed is recorded, and before the next step.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from ledger.state import AccountView
+from worker.account import AwsAccount
+from worker.drifting import record_drift
+from worker.errors import AwsError
+from worker.passing import Context, Pass, PassAbandoned
+from worker.plan import Work, plan
+from worker.policies import delete_policies, write_policies
+from worker.removing import remove_due
+from worker.timing import next_boundary
+from worker.writing import write_grants
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a pass went, and what is next."""
+
+    view: AccountView
+    """As it was read last."""
+    failures: int
+    """Steps that did not get done."""
+    abandoned: bool
+    """Cut short by a busy account or a stopping worker."""
+    boundary: datetime | None
+    """The first instant after the one this pass was planned for at which something changes."""
+    observed: bool
+    """Whether the whole account was read."""
+
+
+async def reconcile(
+    context: Context, aws: AwsAccount, view: AccountView, *, observe: bool, at_once: bool = False
+) -> Outcome:
+    """Makes the account agree with the ledger, of which `view` is a fresh reading.
+
+    `observe`: read the whole account too, look for drift, and try again what was refused.
+    `at_once`: record drift at the first sight of it (there will be no second look).
+    Raises AccountClosed and ledger.errors.LedgerUnavailable; every other failure is in the outcome.
+    """
+    planned_for = context.now()
+    await context.evidence.flush(planned_for)
+    now_in = Pass(context, aws, view)
+    abandoned = True
+    observed = False
+    with _ending():
+        await remove_due(now_in)
+        if view.unreadable:
+            await _tell_unreadable(now_in)
+        else:
+            if observe:
+                observed = await _observe(now_in, at_once=at_once)
+            await _carry_out(now_in, retry_refused=observe)
+        abandoned = False
+    after = await context.read_view()
+    return Outcome(
+        view=after,
+        failures=now_in.failures,
+        abandoned=abandoned,
+        boundary=next_boundary(after.rows, after=planned_for),
+        observed=observed,
+    )
+
+
+@contextlib.contextmanager
+def _ending() -> Iterator[None]:
+    """A pass that is cut short has still done, and recorded, all it did."""
+    try:
+        yield
+    except PassAbandoned as why:
+        log.info("pass_abandoned", why=str(why))
+
+
+async def _tell_unreadable(now_in: Pass) -> None:
+    """The ledger holds what this program cannot read: ends are kept, nothing else is done."""
+    now_in.failures += 1
+    first = now_in.view.unreadable[0]
+    log.error("ledger_unreadable", position=first.position, why=first.message)
+    error = AwsError("Unreadable", f"{first.message}. Nothing is added here until it can be read")
+    await now_in.tell_stuck(error, row=None, policy=None)
+
+
+async def _observe(now_in: Pass, *, at_once: bool) -> bool:
+    """Reads the whole account; whether that worked. A failure of it alone holds no step up."""
+    context = now_in.context
+
+    async def read() -> None:
+        async with context.observing:
+            state = await now_in.aws.observe()
+        await remove_due(now_in)
+        await now_in.refresh()
+        await record_drift(now_in, state, at_once=at_once)
+
+    done = await now_in.attempt("account", read())
+    if done:
+        await now_in.tell_unstuck(None, None)
+    context.parking.forget(_subjects(now_in.view))
+    return done
+
+
+def _subjects(view: AccountView) -> set[object]:
+    subjects: set[object] = {row.key for row in view.rows} | {"account"}
+    subjects |= {("policy", *key) for key in (*view.policies, *view.objects)}
+    return subjects
+
+
+async def _carry_out(now_in: Pass, *, retry_refused: bool) -> None:
+    """Additions, then what waited for them, then the policies that nothing needs any more."""
+    context = now_in.context
+    work = _plan(now_in, retry_refused=retry_refused)
+    if context.granting():
+        await write_policies(now_in, work.policies)
+        if work.policies:  # what hangs on them can be written now, or still cannot
+            await now_in.refresh()
+            work = _plan(now_in, retry_refused=retry_refused)
+        await write_grants(now_in, work.grants)
+    elif work.policies or work.grants:
+        now_in.failures += 1
+        log.warning("nothing_granted", why="the clock is too far from AWS's")
+    if now_in.waiting:
+        now_in.tried -= now_in.waiting
+        now_in.waiting.clear()
+        await remove_due_after_writing(now_in)
+    if work.deletions:
+        await delete_policies(now_in, work.deletions)
+
+
+async def remove_due_after_writing(now_in: Pass) -> None:
+    """What waited for its successor, on the ledger as it is now that the successor is written."""
+    await now_in.refresh()
+    await remove_due(now_in)
+
+
+def _plan(now_in: Pass, *, retry_refused: bool) -> Work:
+    now = now_in.now
+
+    def parked(subject: object) -> bool:
+        return now_in.context.parking.parked(subject, now)
+
+    return plan(now_in.view, now, retry_refused=retry_refused, parked=parked)

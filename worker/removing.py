@@ -1,0 +1,117 @@
+"""Taking access away: what is due, most overdue first, without reading AWS beforehand.
+
+What is removed is a name that no live grant carries, asked of the ledger again at the call.
+"Already gone" is done. An answer that never came is read back before it is believed.
+"""
+
+import structlog
+
+from ledger.events import Left, Made, Removed, ref
+from ledger.model import GrantId, Principal
+from ledger.project import GrantRow
+from worker.account import Answer
+from worker.passing import Pass, newest_position
+from worker.plan import RemoveAttachments, RemoveInline, Replaced, Waits, removal_of
+from worker.timing import overdue
+
+log = structlog.get_logger()
+
+
+async def remove_due(now_in: Pass) -> None:
+    """Removes all that is due, each grant once a pass; cheap when nothing is."""
+    if not _due(now_in):
+        return
+    await now_in.refresh()
+    for row in _due(now_in):
+        now_in.tried.add(row.key)
+        now_in.check_stop()
+        await now_in.attempt(row.key, remove(now_in, row), row=row)
+
+
+def _due(now_in: Pass) -> list[GrantRow]:
+    now = now_in.now
+    return [
+        row
+        for row in overdue(now_in.view.rows, now)
+        if row.key not in now_in.tried and not now_in.context.parking.parked(row.key, now)
+    ]
+
+
+async def remove(now_in: Pass, row: GrantRow) -> None:
+    """Takes away what stands for `row` and records it; does nothing while a successor is due."""
+    match removal_of(now_in.view, row, now_in.now):
+        case Waits():
+            now_in.waiting.add(row.key)
+        case Replaced(successor):
+            stood = Answer("done", "", successor.applied.at if successor.applied else now_in.now)
+            await _record(now_in, row, [stood], kept_for=(successor.grant.id,))
+        case RemoveInline(principal, name):
+            answer = await _delete_inline(now_in, principal, name)
+            await _record(now_in, row, [answer])
+        case RemoveAttachments() as removal:
+            answers = [await _detach(now_in, removal.principal, arn) for arn in removal.detach]
+            if removal.left:
+                made = tuple(Made("attachment", arn, None) for arn in removal.left)
+                left = Left(ref(row.grant), made, now_in.now)
+                await now_in.record(left, cause=newest_position(row))
+                now_in.gone.add(row.key)
+                log.info("access_left", grant=row.grant.id, attachments=list(removal.left))
+                return
+            await _record(now_in, row, answers, kept_for=removal.kept_for)
+
+
+async def _record(
+    now_in: Pass, row: GrantRow, answers: list[Answer], *, kept_for: tuple[GrantId, ...] = ()
+) -> None:
+    confirmed_at = max((answer.confirmed_at for answer in answers), default=now_in.now)
+    due_at = row.due_at or confirmed_at
+    lateness_us = max(0, round((confirmed_at - due_at).total_seconds() * 1_000_000))
+    found = any(answer.outcome != "absent" for answer in answers) or bool(kept_for)
+    expired = row.revoked is None or row.grant.window.over(row.revoked.at)
+    event = Removed(
+        grant=ref(row.grant),
+        cause="expired" if expired else "revoked",
+        outcome="answered" if found else "found_absent",
+        lateness_us=lateness_us,
+        requests=tuple(answer.request_id for answer in answers if answer.request_id),
+        confirmed_at=confirmed_at,
+        kept_for=kept_for,
+    )
+    await now_in.record(event, cause=newest_position(row))
+    now_in.gone.add(row.key)
+    metrics = now_in.context.metrics
+    metrics.lateness.labels(_enforcement(row)).observe(lateness_us / 1_000_000)
+    metrics.steps.labels("end").inc()
+    log.info(
+        "access_removed",
+        grant=row.grant.id,
+        principal=str(row.grant.principal),
+        policy=row.grant.policy,
+        cause=event.cause,
+        outcome=event.outcome,
+        lateness_s=round(lateness_us / 1_000_000, 3),
+    )
+
+
+def _enforcement(row: GrantRow) -> str:
+    if not row.grant.temporary:
+        return "none"
+    return row.enforcement or "aws"
+
+
+async def _delete_inline(now_in: Pass, principal: Principal, name: str) -> Answer:
+    return await now_in.believed(
+        principal,
+        lambda: now_in.aws.delete_inline(principal, name),
+        wanted=lambda state: state is None or name not in state.inline,
+        outcome="absent",
+    )
+
+
+async def _detach(now_in: Pass, principal: Principal, arn: str) -> Answer:
+    return await now_in.believed(
+        principal,
+        lambda: now_in.aws.detach(principal, arn),
+        wanted=lambda state: state is None or arn not in state.attached,
+        outcome="absent",
+    )

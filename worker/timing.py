@@ -1,0 +1,93 @@
+"""When the worker must act. Pure arithmetic on instants; the clock is the caller's.
+
+Invariant: a keeper never sleeps past the first instant at which its account may change.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from ledger.project import GrantRow
+
+WRITE_AHEAD = timedelta(minutes=5)
+"""How early a timed copy with a later start is written; its own condition holds it back."""
+
+RETRY_DELAYS_S = (1, 2, 4, 8, 16, 32, 60)
+"""After weather (throttling, outages); the last one repeats."""
+
+PARKED_DELAYS_S = (60, 120, 240, 480, 900)
+"""After a refusal: the cause may heal (a user is made, a right is given); the last one repeats."""
+
+STUCK_AFTER = timedelta(seconds=60)
+"""How long weather may last before the ledger says that a step is stuck."""
+
+OFFSET_TRUSTED_S = 2.0
+"""The `Date` header's own error: below it our clock is as good as AWS's."""
+
+OFFSET_GRANTING_MAX_S = 30.0
+"""With a clock further off than this nothing new is granted; removals go on."""
+
+
+def retry_delay(failures: int, jitter: float) -> timedelta:
+    """How long to wait after `failures` (at least 1) in a row; `jitter` in [0, 1) spreads 25 %."""
+    base_s = RETRY_DELAYS_S[min(failures, len(RETRY_DELAYS_S)) - 1]
+    return timedelta(seconds=base_s * (1 + jitter / 4))
+
+
+def parked_delay(refusals: int) -> timedelta:
+    """How long to leave a parked step alone after `refusals` (at least 1) in a row."""
+    return timedelta(seconds=PARKED_DELAYS_S[min(refusals, len(PARKED_DELAYS_S)) - 1])
+
+
+def judged_now(now: datetime, offset_s: float | None) -> datetime:
+    """The instant by which ends are judged, given how far AWS's clock is ahead of ours.
+
+    Ours while the offset is within its own error, AWS's beyond: a wrong host clock ends nothing
+    early and nothing late. None: no answer has been seen yet.
+    """
+    if offset_s is None or abs(offset_s) <= OFFSET_TRUSTED_S:
+        return now
+    return now + timedelta(seconds=offset_s)
+
+
+def write_from(row: GrantRow) -> datetime:
+    """From when the grant's objects may stand in AWS."""
+    starts_at = row.grant.window.starts_at
+    return starts_at - WRITE_AHEAD if row.grant.temporary else starts_at
+
+
+def writable(row: GrantRow, now: datetime) -> bool:
+    """Whether the grant's objects should stand at `now`."""
+    return row.revoked is None and not row.grant.window.over(now) and write_from(row) <= now
+
+
+def overdue(rows: Iterable[GrantRow], now: datetime) -> tuple[GrantRow, ...]:
+    """What should be gone and is not confirmed so: what only we can end first, oldest due first."""
+    return tuple(
+        sorted(
+            (row for row in rows if row.owed(now)),
+            key=lambda row: (row.enforcement != "daemon", row.due_at or now, row.key),
+        )
+    )
+
+
+def next_boundary(rows: Iterable[GrantRow], after: datetime) -> datetime | None:
+    """The first instant later than `after` at which what should stand changes; None: never.
+
+    `after` is the instant the pass was planned for, never its end: a window that closed while the
+    pass ran would otherwise live until the next resync.
+    """
+    instants = (
+        instant
+        for row in rows
+        if row.revoked is None and row.closed is None
+        for instant in (write_from(row), row.grant.window.ends_at)
+        if instant is not None and instant > after
+    )
+    return min(instants, default=None)
+
+
+def next_wake(
+    *, boundary: datetime | None, retry_at: datetime | None, resync_at: datetime
+) -> datetime:
+    """The earliest of what is known."""
+    return min(instant for instant in (boundary, retry_at, resync_at) if instant is not None)
