@@ -17,6 +17,7 @@ from ledger.codec import (
     chain_hash,
     decode,
     decode_provenance,
+    dedup_key,
     encode,
     instant_of,
     instant_text,
@@ -26,8 +27,23 @@ from ledger.codec import (
 )
 from ledger.envelope import Draft, Provenance
 from ledger.errors import UnknownEvent
-from ledger.events import PolicyDefined, Stuck
-from tests.support.every_kind import CONFIRMED, EVERY_KIND, POLICY
+from ledger.events import (
+    AccountMapped,
+    AccountUnmapped,
+    Adopted,
+    Applied,
+    DriftFound,
+    DriftRepaired,
+    Held,
+    Ingested,
+    PolicyDefined,
+    Refused,
+    Released,
+    Removed,
+    Sighted,
+    Stuck,
+)
+from tests.support.every_kind import ACCOUNT, CONFIRMED, EVERY_KIND, POLICY
 from tests.support.histories import NOON, PROD, TEAM
 
 FIRST_ROWS = Path(__file__).with_name("first_rows.json")
@@ -152,3 +168,38 @@ def test_instants_are_exact_at_the_edges(instant: datetime) -> None:
 def test_a_key_that_names_no_cause_is_told(key: str) -> None:
     with pytest.raises(ValueError, match="names no cause"):
         cause_in(key)
+
+
+def of_kind(kind: type) -> Any:
+    return next(event for event in EVERY_KIND if isinstance(event, kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "other"),
+    [
+        (AccountMapped, {"account": replace(ACCOUNT, environment="stage")}),
+        (AccountUnmapped, {"account": replace(ACCOUNT, environment="stage")}),
+        (Sighted, {"policy_arn": "arn:aws:iam::aws:policy/Other"}),
+        (Adopted, {"policy_arn": "arn:aws:iam::aws:policy/Other"}),
+        (DriftFound, {"object": "inline user/ana other"}),
+        (DriftRepaired, {"object": "inline user/ana other"}),
+        (Held, {"hold": "hold-2"}),
+        (Released, {"hold": "hold-2"}),
+        (Ingested, {"teams": (TEAM, "research")}),
+    ],
+)
+def test_one_cause_may_have_several_events_of_a_kind(kind: type, other: dict[str, Any]) -> None:
+    event = of_kind(kind)
+    assert dedup_key(event, 3) != dedup_key(replace(event, **other), 3)
+    assert dedup_key(event, 3) == dedup_key(replace(event), 3)
+
+
+def test_the_same_thing_with_another_detail_is_the_same_thing() -> None:
+    """A step told twice, with another request id or another instant, happened once."""
+    for kind, other in (
+        (Applied, {"requests": ("req-9",), "confirmed_at": NOON}),
+        (Removed, {"requests": ("req-9",), "outcome": "answered", "lateness_us": 1}),
+        (Refused, {"message": "another number"}),
+    ):
+        event = of_kind(kind)
+        assert dedup_key(event, 3) == dedup_key(replace(event, **other), 3)
