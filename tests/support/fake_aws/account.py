@@ -1,0 +1,348 @@
+"""AWS as the worker meets it: accounts behind a gate, calls that take time, answers that get lost.
+
+Invariant: what a call changed stands whether or not its answer comes. Every call is logged, and
+every change of who has access is kept with its instant, so that tests assert the world.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal, TypeVar, cast
+
+from ledger.model import Account, AccountId, Principal
+from tests.support.fake_aws.access import Moment, allowed, intervals
+from tests.support.fake_aws.faults import Fault, FaultKind, Life
+from tests.support.fake_aws.iam import Iam, ManagedPolicy
+from worker.account import AccountState, Answer, ManagedPolicyState, PrincipalState, SourceDocument
+from worker.clock import Clock
+from worker.errors import AccountClosed, AwsError
+
+READS = {"observe", "read_principal", "read_policy", "read_policy_tags", "read_source"}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that reached AWS, or was lost on its way."""
+
+    at: datetime
+    account: AccountId
+    operation: str
+    about: str
+    role: str
+    """Whose credentials signed it."""
+    outcome: str
+    """`done`, `stood`, `absent`, or the error's code."""
+
+    @property
+    def writes(self) -> bool:
+        return self.operation not in READS
+
+
+@dataclass(slots=True)
+class Door:
+    """What it takes to get into an account."""
+
+    role: str
+    external_id: str | None
+
+
+@dataclass(slots=True)
+class FakeAws:
+    """All of AWS: accounts, AWS's own policies, faults, and a memory of everything."""
+
+    clock: Clock
+    latency: timedelta = timedelta(milliseconds=40)
+    """Of one call, there and back: half of it before AWS does what is asked."""
+    aws_managed: dict[str, ManagedPolicy] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    on_call: list[Callable[[], None]] = field(default_factory=list)
+    """Told before and after every call has done its work."""
+    _iams: dict[AccountId, Iam] = field(default_factory=dict)
+    _doors: dict[AccountId, Door] = field(default_factory=dict)
+    _history: dict[tuple[AccountId, str], list[Moment]] = field(default_factory=dict)
+    _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _requests: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    # --- setting the scene -----------------------------------------------------------------------
+
+    def open_account(
+        self, account: AccountId, *, role: str = "Deployer", external_id: str | None = None
+    ) -> Iam:
+        """A new, empty account, entered by `role`; what it gives back changes it by hand."""
+        iam = Iam(account, self.aws_managed, self.clock.now, self._ids)
+        iam.changed = lambda: self._remember(iam)
+        self._iams[account] = iam
+        self._doors[account] = Door(role, external_id)
+        return iam
+
+    def iam(self, account: AccountId) -> Iam:
+        return self._iams[account]
+
+    def lock(self, account: AccountId, *, role: str = "Somebody-Else") -> None:
+        """From now on only another role leads in."""
+        self._doors[account].role = role
+
+    def publish(self, name: str, *documents: str, path: str = "/") -> str:
+        """An AWS-managed policy with these versions, the last one the default; its ARN."""
+        arn = f"arn:aws:iam::aws:policy{path}{name}"
+        versions = {f"v{number}": document for number, document in enumerate(documents, 1)}
+        self.aws_managed[arn] = ManagedPolicy(name, path, arn, versions, f"v{len(documents)}")
+        for iam in self._iams.values():
+            self._remember(iam)
+        return arn
+
+    def fail(
+        self,
+        kind: FaultKind,
+        operation: str | None = None,
+        *,
+        account: AccountId | None = None,
+        about: str | None = None,
+        at: Iterable[int] | int | None = None,
+        until: datetime | None = None,
+        code: str = "",
+    ) -> Fault:
+        """A rule, in force at once; the first that strikes a call decides it."""
+        which = {at} if isinstance(at, int) else at
+        fault = Fault(
+            kind, account, operation, about, None if which is None else set(which), until, code
+        )
+        self.faults.append(fault)
+        return fault
+
+    def heal(self) -> None:
+        """No faults any more."""
+        self.faults.clear()
+
+    # --- the truth -------------------------------------------------------------------------------
+
+    def allows(
+        self, account: AccountId, principal: Principal, action: str, at: datetime | None = None
+    ) -> bool:
+        """Whether it may use `action` now, or at a past instant, whoever gave it."""
+        instant = at or self.clock.now()
+        standing: tuple[str, ...] = ()
+        for moment in self._history.get((account, principal.key), []):
+            if moment.at <= instant:
+                standing = moment.documents
+        return allowed(standing, action, instant)
+
+    def intervals(
+        self, account: AccountId, principal: Principal, action: str
+    ) -> list[tuple[datetime, datetime | None]]:
+        """When it might use `action`, from the beginning until now."""
+        history = self._history.get((account, principal.key), [])
+        return intervals(history, action, self.clock.now())
+
+    def made(self, *operations: str, account: AccountId | None = None) -> list[Call]:
+        """The calls so far of these kinds (none named: those that write)."""
+        return [
+            call
+            for call in self.calls
+            if (call.operation in operations if operations else call.writes)
+            and account in (None, call.account)
+        ]
+
+    def _remember(self, iam: Iam) -> None:
+        now = self.clock.now()
+        keys = {(iam.account, key) for key in iam.entities}
+        keys |= {known for known in self._history if known[0] == iam.account}
+        for account, key in keys:
+            entity = iam.entities.get(key)
+            documents = iam.documents(entity.principal) if entity else ()
+            moments = self._history.setdefault((account, key), [])
+            if not moments or moments[-1].documents != documents:
+                moments.append(Moment(now, documents))
+
+    # --- carrying a call out ---------------------------------------------------------------------
+
+    async def carry(
+        self, way: "FakeAccount", operation: str, about: str, work: Callable[[str], T]
+    ) -> T:
+        """One call: there, done or not, and back or not. `work` is given the request's id."""
+        way.life.check()
+        outcome = "lost"
+        at = self.clock.now()
+        try:
+            result = await self._travel(way, operation, about, work)
+            outcome = result.outcome if isinstance(result, Answer) else "done"
+        except AwsError as error:
+            outcome = error.code
+            raise
+        finally:
+            self.calls.append(
+                Call(at, way.account, operation, about, way.entry.deployer_role, outcome)
+            )
+        return result
+
+    async def _travel(
+        self, way: "FakeAccount", operation: str, about: str, work: Callable[[str], T]
+    ) -> T:
+        fault = next(
+            (f for f in self.faults if f.strikes(way.account, operation, about, self.clock.now())),
+            None,
+        )
+        if fault is not None and fault.kind == "crash_before":
+            way.life.end(f"before {operation} of {about}")
+        await self.clock.sleep_until(self.clock.now() + self.latency / 2)
+        way.life.check()
+        if fault is not None and not fault.done_first:
+            await self._back()
+            raise fault.error()
+        try:
+            result = self._do(way, work)
+        except AwsError:
+            if fault is None:
+                await self._back()
+                raise
+            result = None
+        if fault is not None and fault.kind == "crash_after":
+            way.life.end(f"after {operation} of {about}")
+        await self._back()
+        if fault is not None:
+            raise fault.error()
+        return cast("T", result)
+
+    async def _back(self) -> None:
+        await self.clock.sleep_until(self.clock.now() + self.latency / 2)
+
+    def _do(self, way: "FakeAccount", work: Callable[[str], T]) -> T:
+        self._check_door(way)
+        for told in self.on_call:
+            told()
+        result = work(f"request-{next(self._requests):05}")
+        for told in self.on_call:
+            told()
+        return result
+
+    def _check_door(self, way: "FakeAccount") -> None:
+        door = self._doors.get(way.account)
+        if door is None:
+            raise AccountClosed("AccessDenied", f"there is no account {way.account}")
+        if (door.role, door.external_id) != (way.entry.deployer_role, way.entry.external_id):
+            raise AccountClosed(
+                "AccessDenied", f"{way.entry.deployer_role} of {way.account} cannot be assumed"
+            )
+
+
+@dataclass(slots=True)
+class FakeGate:
+    """`worker.keeper.Gate` of one process."""
+
+    aws: FakeAws
+    life: Life = field(default_factory=Life)
+    offset_s: float | None = 0.0
+    entered: list[Account] = field(default_factory=list)
+
+    def account(self, entry: Account) -> "FakeAccount":
+        self.entered.append(entry)
+        return FakeAccount(self.aws, entry, self.life)
+
+    def clock_offset_s(self) -> float | None:
+        return self.offset_s
+
+
+@dataclass(slots=True)
+class FakeAccount:
+    """`worker.account.AwsAccount` for one way into one account."""
+
+    aws: FakeAws
+    entry: Account
+    life: Life = field(default_factory=Life)
+
+    account: AccountId = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.account = self.entry.account
+
+    @property
+    def _iam(self) -> Iam:
+        return self.aws.iam(self.account)
+
+    async def observe(self) -> AccountState:
+        return await self.aws.carry(self, "observe", "", lambda _: self._iam.describe())
+
+    async def read_principal(self, principal: Principal) -> PrincipalState | None:
+        return await self.aws.carry(
+            self, "read_principal", principal.key, lambda _: self._iam.principal(principal)
+        )
+
+    async def read_policy(self, arn: str) -> ManagedPolicyState | None:
+        return await self.aws.carry(self, "read_policy", arn, lambda _: self._iam.policy(arn))
+
+    async def read_policy_tags(self, arn: str) -> dict[str, str]:
+        return await self.aws.carry(self, "read_policy_tags", arn, lambda _: self._iam.tags(arn))
+
+    async def read_source(self, arn: str, version: str | None = None) -> SourceDocument:
+        return await self.aws.carry(
+            self, "read_source", arn, lambda _: self._iam.source(arn, version)
+        )
+
+    async def put_inline(self, principal: Principal, name: str, document: str) -> Answer:
+        return await self._write(
+            "put_inline",
+            f"{principal.key} {name}",
+            lambda: self._iam.put_inline(principal, name, document),
+        )
+
+    async def delete_inline(self, principal: Principal, name: str) -> Answer:
+        return await self._write(
+            "delete_inline",
+            f"{principal.key} {name}",
+            lambda: self._iam.delete_inline(principal, name),
+        )
+
+    async def attach(self, principal: Principal, arn: str) -> Answer:
+        return await self._write(
+            "attach", f"{principal.key} {arn}", lambda: self._iam.attach(principal, arn)
+        )
+
+    async def detach(self, principal: Principal, arn: str) -> Answer:
+        return await self._write(
+            "detach", f"{principal.key} {arn}", lambda: self._iam.detach(principal, arn)
+        )
+
+    async def create_policy(
+        self, *, name: str, path: str, document: str, tags: dict[str, str]
+    ) -> Answer:
+        def create(request: str) -> Answer:
+            arn = self._iam.create_policy(name, path, document, tags)
+            return self._answer("stood" if arn is None else "done", request, arn)
+
+        return self._confirmed(await self.aws.carry(self, "create_policy", f"{path}{name}", create))
+
+    async def create_policy_version(self, arn: str, document: str) -> Answer:
+        return await self._write(
+            "create_policy_version", arn, lambda: self._iam.create_version(arn, document)
+        )
+
+    async def delete_policy_version(self, arn: str, version: str) -> Answer:
+        return await self._write(
+            "delete_policy_version",
+            f"{arn} {version}",
+            lambda: self._iam.delete_version(arn, version),
+        )
+
+    async def delete_policy(self, arn: str) -> Answer:
+        return await self._write("delete_policy", arn, lambda: self._iam.delete_policy(arn))
+
+    async def _write(self, operation: str, about: str, change: Callable[[], bool | None]) -> Answer:
+        """`change` says False where there was nothing to take away."""
+
+        def work(request: str) -> Answer:
+            return self._answer("absent" if change() is False else "done", request)
+
+        return self._confirmed(await self.aws.carry(self, operation, about, work))
+
+    def _answer(
+        self, outcome: Literal["done", "stood", "absent"], request: str, arn: str | None = None
+    ) -> Answer:
+        return Answer(outcome, request, self.aws.clock.now(), arn)
+
+    def _confirmed(self, answer: Answer) -> Answer:
+        """Confirmed when the answer is here, not when AWS did it."""
+        return Answer(answer.outcome, answer.request_id, self.aws.clock.now(), answer.arn)
