@@ -74,7 +74,7 @@ class MotoServer:
         return self.client("iam", account)
 
     def client(self, service: str, account: AccountId) -> Any:
-        """A botocore client in `account`, chosen by moto's own header: no role is assumed for it."""
+        """A botocore client in `account`, chosen by moto's own header: no role is assumed."""
         key = (self.url, service, account)
         if key not in _CLIENTS:
             from botocore.config import Config
