@@ -102,7 +102,7 @@ class Daemon:
             async def tell(seen: Sequence[Seen]) -> None:
                 await self._told(seen, tasks)
 
-            tasks.create_task(self._feed.run(tell, shared.stop))
+            tasks.create_task(self._feed.run(tell, shared.stop, on_return=self._nudge_all))
             tasks.create_task(self._keep_status())
         self._feed = None
 
@@ -150,6 +150,10 @@ class Daemon:
         for account, keeper in self._keepers.items():
             if everywhere or account in accounts:
                 keeper.nudge()
+
+    def _nudge_all(self) -> None:
+        for keeper in self._keepers.values():
+            keeper.nudge()
 
     # --- telling how it goes ------------------------------------------------------------------
 

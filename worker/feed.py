@@ -18,6 +18,9 @@ from worker.metrics import Metrics
 
 log = structlog.get_logger()
 
+AWAY_PAUSE = timedelta(seconds=1)
+"""Between looks at a ledger that does not answer."""
+
 
 class News(Protocol):
     """The ledger as the feed sees it."""
@@ -49,16 +52,24 @@ class Feed:
         self._position = position
         self._behind = False
 
-    async def run(self, tell: Tell, stop: asyncio.Event) -> None:
-        """Looks until the worker stops; `tell` hears of all that is behind `position`."""
+    async def run(self, tell: Tell, stop: asyncio.Event, *, on_return: Callable[[], None]) -> None:
+        """Looks until the worker stops; `tell` hears of all that is behind `position`.
+
+        `on_return`: the ledger answers again, and whoever waits for it need wait no longer.
+        """
+        away = False
         while not stop.is_set():
             try:
                 await self.look(tell)
+                if away:
+                    away = False
+                    log.info("ledger_returned")
+                    on_return()
             except LedgerUnavailable as error:
-                self._behind = True
+                away = self._behind = True
                 self._metrics.ledger_errors.inc()
                 log.warning("ledger_unavailable", why=str(error))
-                await self._clock.sleep_until(self._clock.now() + timedelta(seconds=1), stop)
+                await self._clock.sleep_until(self._clock.now() + AWAY_PAUSE, stop)
             await self._clock.sleep_until(self._clock.now() + self._every, stop)
 
     async def look(self, tell: Tell) -> None:

@@ -190,6 +190,7 @@ class Keeper:
     async def _closed(self, error: AccountClosed) -> datetime:
         """Told once, in the ledger too; tried again after a minute, then ever more seldom."""
         self._refusals += 1
+        self._resync_at = None  # once it is open again it is read whole, and said to be well
         wake_at = self._failed(f"{error.code}: {error.message}", None)
         try:
             view = await self._context.read_view()
@@ -203,10 +204,10 @@ class Keeper:
 
     def _wake(self, boundary: datetime | None, retry_at: datetime | None) -> datetime:
         """The earliest of what is to come; a resync that failed waits for the retry."""
-        resync_at = self._resync_at
-        if resync_at is not None and retry_at is not None and resync_at <= self.now():
+        resync_at = self._resync_at or self.now()
+        if retry_at is not None and resync_at <= self.now():
             resync_at = retry_at
-        return next_wake(boundary=boundary, retry_at=retry_at, resync_at=resync_at or self.now())
+        return next_wake(boundary=boundary, retry_at=retry_at, resync_at=resync_at)
 
     def _resync_after(self) -> timedelta:
         """Jittered by a tenth, so that accounts do not march in step."""

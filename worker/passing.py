@@ -132,17 +132,21 @@ class Pass:
     async def tell_stuck(
         self, error: AwsError, *, row: GrantRow | None, policy: tuple[str, str] | None
     ) -> None:
-        """One `stuck` for a subject and its cause, never one a retry."""
+        """One `stuck` for a subject and its cause, never one a retry.
+
+        Another refusal is another cause; weather that changes its name is still that weather.
+        """
         if row is not None:
-            known = row.trouble
-            if known is not None and known.kind == "stuck" and known.code == error.code:
+            known = row.trouble if row.trouble and row.trouble.kind == "stuck" else None
+            if known is not None and _same_cause(known.code, error):
                 return
             event = Stuck(self.context.account, error.code, error.message, grant=ref(row.grant))
-            await self.record(event, cause=newest_position(row))
+            since = known.since.position if known is not None else 0
+            await self.record(event, cause=max(newest_position(row), since))
             return
         team, name = policy or ("", "")
         standing = self.view.stuck.get((team, name))
-        if standing is not None and standing.code == error.code:
+        if standing is not None and _same_cause(standing.code, error):
             return
         event = Stuck(
             self.context.account,
@@ -171,6 +175,10 @@ class Pass:
     async def refresh(self) -> None:
         """Reads the truth again: an ingest may have changed it while calls were under way."""
         self.view = await self.context.read_view()
+
+
+def _same_cause(code: str, error: AwsError) -> bool:
+    return code == error.code or isinstance(error, AwsBusy | AwsUnanswered)
 
 
 def newest_position(row: GrantRow) -> int:
