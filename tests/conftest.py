@@ -1,3 +1,3 @@
 """Fixtures that every test may ask for by name."""
 
-pytest_plugins = ["tests.support.ledgers", "tests.support.moto_server"]
+pytest_plugins = ["tests.support.ledgers", "tests.support.moto_server", "tests.support.stage"]
