@@ -84,6 +84,7 @@ class Ledger:
     async def append(self, drafts: Sequence[Draft], *, now: datetime) -> Appended:
         """Appends in one commit, shared with whoever else is waiting to append.
 
+        Recorded at the latest `now` of those who share it, and never before what stands already.
         Returns when the commit is durable. Repeating it after any failure is safe: what stands
         already is skipped.
         """
@@ -111,6 +112,13 @@ class Ledger:
                 break
             batch.append(waiting)
             size += len(waiting.drafts)
+        await self._settle(batch)
+
+    async def _settle(self, batch: Sequence[_Waiting]) -> None:
+        """Commits for all of `batch`; one that asks for what cannot be fails alone.
+
+        It is found by halving: the others still share their commits.
+        """
         try:
             await self._commit(batch)
         except LedgerUnavailable as error:
@@ -120,20 +128,26 @@ class Ledger:
             if len(batch) == 1:
                 batch[0].set_exception(error)
                 return
-            # One of them asks for what cannot be. The others must not fail for it: each alone.
-            for waiting in batch:
-                try:
-                    await self._commit([waiting])
-                except Exception as its_own:
-                    waiting.set_exception(its_own)
+            middle = len(batch) // 2
+            await self._settle(batch[:middle])
+            await self._settle(batch[middle:])
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        """One append for all: what each asked costs as little as if one had asked for it all."""
         async with self.writing() as connection:
-            results = [
-                await append(connection, waiting.drafts, now=waiting.now) for waiting in batch
-            ]
-        for waiting, result in zip(batch, results, strict=True):
-            waiting.set_result(result)
+            appended = await append(
+                connection,
+                [draft for waiting in batch for draft in waiting.drafts],
+                now=max(waiting.now for waiting in batch),
+            )
+        new = {item.position: item for item in appended.recorded}
+        start = 0
+        for waiting in batch:
+            positions = appended.positions[start : start + len(waiting.drafts)]
+            start += len(waiting.drafts)
+            # Where two say the same, it is new to the first of them only.
+            own = tuple(new.pop(at) for at in dict.fromkeys(positions) if at in new)
+            waiting.set_result(Appended(positions, own, appended.head))
 
     # --- start-up -----------------------------------------------------------------------------
 
