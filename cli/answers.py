@@ -1,6 +1,6 @@
 """Answers about access as rows and sentences: the contract that `-o json` keeps.
 
-Pure. Invariant: the keys of an item, their names and their order change only with
+Invariant: the keys of an item, their names and their order change only with
 `render.SCHEMA_VERSION`.
 """
 
@@ -9,10 +9,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli.instants import shown
-from cli.render import Column
+from cli.render import Column, plain_table, terminal_table
+from cli.terminal import Terminal
 from ledger.answer import At, Between, When, state_during
 from ledger.codec import instant_text, kind_of
-from ledger.envelope import Recorded, subject
+from ledger.envelope import Provenance, Recorded, subject
+from ledger.events import Event
+from ledger.model import Grant
 from ledger.project import GrantRow
 from ledger.sentences import origin, sentence, short, spoken, titled
 
@@ -95,6 +98,25 @@ def item_of(found: "Found", state: str | None) -> Item:
     }
 
 
+def named(grant: Grant) -> str:
+    """`user/ana fix in prod 111111111111`: whose access to what, where."""
+    return f"{grant.principal} {grant.policy} in {grant.environment} {grant.account}"
+
+
+def grant_item(grant: Grant) -> Item:
+    """A grant by itself: whose access to what, where, until when."""
+    return {
+        "principal": grant.principal.name,
+        "principal_type": grant.principal.kind.value,
+        "account_id": grant.account,
+        "environment": grant.environment,
+        "team": grant.team,
+        "policy": grant.policy,
+        "ends_at": text(grant.window.ends_at),
+        "grant_id": grant.id,
+    }
+
+
 def line_of(found: "Found", state: str | None) -> Item:
     """One grant as a table shows it."""
     row, grant = found.row, found.row.grant
@@ -114,13 +136,23 @@ def line_of(found: "Found", state: str | None) -> Item:
 
 
 def event_of(recorded: Recorded) -> Item:
-    """One event as JSON says it."""
-    about, why = subject(recorded.event), recorded.provenance
-    return {
-        "position": recorded.position,
+    """One event as JSON says it, keys in the order of `EVENT_KEYS`."""
+    said = reported_of(recorded.event, recorded.provenance, recorded.position)
+    said |= {
         "recorded_at": text(recorded.recorded_at),
-        "kind": kind_of(type(recorded.event)),
-        "sentence": sentence(recorded.event),
+        "replica": recorded.provenance.replica,
+        "hash": recorded.hash,
+    }
+    return {key: said[key] for key in EVENT_KEYS}
+
+
+def reported_of(event: Event, why: Provenance, position: int | None) -> Item:
+    """One event as JSON says it where it may not stand in the ledger yet (`position` None)."""
+    about = subject(event)
+    return {
+        "position": position,
+        "kind": kind_of(type(event)),
+        "sentence": sentence(event),
         "principal": None if about.principal is None else about.principal.name,
         "principal_type": None if about.principal is None else about.principal.kind.value,
         "account_id": about.account,
@@ -135,8 +167,6 @@ def event_of(recorded: Recorded) -> Item:
         "approved_by": list(why.approved_by),
         "pull_request": why.pull_request,
         "run_url": why.run_url,
-        "replica": why.replica,
-        "hash": recorded.hash,
     }
 
 
@@ -188,9 +218,13 @@ def reason(row: GrantRow, when: When) -> str:
             return "over by a person's word, not confirmed by AWS"
 
 
-def because(recorded: Recorded) -> str:
-    """One event on one line, with where it came from."""
-    said = f"#{recorded.position} {shown(recorded.recorded_at)} {titled(recorded.event)}"
+def because(recorded: Recorded, *, alone: bool = False) -> str:
+    """One event on one line, with where it came from.
+
+    `alone`: only one grant is spoken of, and it was named already.
+    """
+    what = sentence(recorded.event) if alone else titled(recorded.event)
+    said = f"#{recorded.position} {shown(recorded.recorded_at)} {what}"
     return said if spoken(recorded.event) else f"{said} [{origin(recorded.provenance)}]"
 
 
@@ -214,6 +248,23 @@ def heading(when: When, as_known_at: datetime | None, position: int) -> Mapping[
         "as_known_at": text(as_known_at),
         "position": position,
     }
+
+
+def access_table(terminal: Terminal, lines: list[Item]) -> str:
+    """Grants as a table: fitted to a screen, or as wide as it needs in a pipe."""
+    if not terminal.interactive:
+        return plain_table(WIDE_COLUMNS, lines)
+    columns = WIDE_COLUMNS if terminal.width >= WIDE_FROM else ACCESS_COLUMNS
+    return terminal_table(columns, lines, width=terminal.width, color=terminal.color)
+
+
+def complain_of_unknown(terminal: Terminal, unknown: tuple[str, ...], position: int) -> None:
+    """Says which words of a question nobody ever wrote, so that "nobody" is not misread."""
+    if position == 0:
+        terminal.complain("this ledger holds no event yet: is it the right one?")
+        return
+    for words in unknown:
+        terminal.complain(f"no grant in this ledger ever named {words}: is it spelt so?")
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

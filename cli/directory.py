@@ -56,6 +56,15 @@ def read_directory(config: Path) -> Files:
     return Files(config, files, tuple(name for name in names if name not in files))
 
 
+def wrong_directory(config: Path) -> Stop:
+    """For a directory with nothing of ours in it."""
+    folders = ", ".join(f"{folder}/" for folder in FOLDERS)
+    return Stop(
+        Exit.CONFIGURATION,
+        f"{config} holds none of {folders}: is it the right directory? Nothing was done",
+    )
+
+
 def _read_folder(path: Path, folder: str, files: dict[str, bytes]) -> None:
     if not path.is_dir():
         raise Stop(Exit.CONFIGURATION, f"{path} is a file; it must be the folder of teams' files")

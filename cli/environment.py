@@ -120,6 +120,13 @@ class Environment:
         return Path(path) if path and self.ci == "github" else None
 
     @property
+    def workspace(self) -> Path | None:
+        """The top of the repository that CI checked out; None elsewhere."""
+        name = {"github": "GITHUB_WORKSPACE", "gitlab": "CI_PROJECT_DIR"}.get(self.ci or "")
+        path = self.variables.get(name) if name else None
+        return Path(path) if path else None
+
+    @property
     def plain(self) -> bool:
         """Whether colour is unwanted (no-color.org) or the terminal cannot show it."""
         return bool(self.variables.get("NO_COLOR")) or self.variables.get("TERM") == "dumb"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cli.exits import Exit, Stop
 from ledger.commits import HistoryUnknown
 from ledger.manifest import FOLDERS, SETTINGS_FILE
 
@@ -22,8 +23,11 @@ _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_N
 """Variables (git sets them for its hooks) that would show us another work tree than CONFIG's."""
 
 
-class GitUnusable(Exception):
+class GitUnusable(Stop):
     """CONFIG is in a git work tree and git does not answer: nothing was read or appended."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Exit.CONFIGURATION, message)
 
 
 @dataclass(frozen=True, slots=True)

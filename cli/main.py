@@ -28,7 +28,7 @@ COMMANDS = {
     "who-has-access": ("cli.who_has_access", "Who has access now, then, or as known then."),
     "history": ("cli.history", "Every event of a principal, account, policy or grant."),
     "expiring": ("cli.expiring", "What ends soon."),
-    "status": ("cli.status", "What is exposed, stuck or refused, and how accounts are kept."),
+    "status": ("cli.status", "What is exposed, stuck or refused; how accounts are kept."),
     "revoke": ("cli.revoke", "End access at once, and hold it."),
     "release": ("cli.release", "Lift a hold."),
     "verify": ("cli.verify", "Recompute the hash chain."),
@@ -118,7 +118,7 @@ def main(
         terminal.complain(str(stop))
         return stop.code
     except click.UsageError as error:
-        return _usage(error, terminal)
+        return _usage(error, terminal, arguments)
     except click.exceptions.Exit as end:
         return end.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -129,13 +129,16 @@ def main(
         return exit_of(error)
 
 
-def _usage(error: click.UsageError, terminal: Terminal) -> int:
+def _usage(error: click.UsageError, terminal: Terminal, arguments: Sequence[str]) -> int:
     """What is wrong with the line, and where to read what is right."""
     message = error.format_message()
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         terminal.complain(message)
         return Exit.USAGE
-    where = error.ctx.command_path if error.ctx is not None else "iam-ledger"
+    if error.ctx is not None:
+        where = error.ctx.command_path
+    else:  # the parser's own errors do not say whose they are
+        where = " ".join(["iam-ledger", *[word for word in arguments if word in COMMANDS][:1]])
     terminal.complain(f"{message}\nread `{where} --help`")
     return Exit.USAGE
 

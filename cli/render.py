@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~@])")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@")
 
 _STYLES = {
     "declared": "yellow",
@@ -73,6 +73,11 @@ def json_text(document: Mapping[str, object]) -> str:
     ).decode()
 
 
+def list_text(items: Sequence[Row]) -> str:
+    """A bare list, for formats that are not ours."""
+    return orjson.dumps(items, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
 def ndjson_text(rows: Iterable[Row]) -> str:
     return "".join(
         orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE, default=str).decode() for row in rows
@@ -96,7 +101,7 @@ def _csv_cell(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int):
         return str(value)
-    text = ";".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    text = safe(";".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

@@ -4,6 +4,7 @@ Invariant: a command that reads opens no ledger that was not checked, and makes 
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +12,25 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cli.environment import DATABASE, LOG_FORMAT, LOG_LEVEL, Environment
 from cli.terminal import Terminal
+from ledger.errors import LedgerMissing, LedgerOutdated
 from worker.clock import Clock
 
 if TYPE_CHECKING:
     from ledger.store import Ledger
 
 T = TypeVar("T")
+
+_PASSWORD = re.compile(r"(://[^:/@]*:).*@", re.DOTALL)
+_PASSWORD_ASKED = re.compile(r"(?i)(password[^=&]*=)[^&]*")
+
+
+def mask_address(text: str) -> str:
+    """`text` with all that may be a password hidden: up to its last `@`, and behind its `?`."""
+    return _PASSWORD_ASKED.sub(r"\1***", _PASSWORD.sub(r"\1***@", text))
+
+
+async def _nothing(_ledger: "Ledger") -> None:
+    """Opening and checking is all."""
 
 
 @dataclass(slots=True)
@@ -52,12 +66,65 @@ class Session:
 
         return asyncio.run(run())
 
-    def migrate(self) -> None:
-        """Makes the ledger, or brings it to this program's schema. Not inside a running loop."""
-        from ledger.store.dialect import parse_url
-        from migrations.upgrade import upgrade
+    def ask_unguarded(
+        self, work: "Callable[[Ledger], Awaitable[T]]"
+    ) -> "tuple[T, LedgerOutdated | None]":
+        """The same for a ledger whose schema or guards are not right too, with what is wrong.
 
-        upgrade(parse_url(self.database_text))
+        Events are read alike in every schema: whoever looks for tampering must not be sent away.
+        """
+
+        async def run() -> "tuple[T, LedgerOutdated | None]":
+            outdated: LedgerOutdated | None = None
+            async with self.ledger() as ledger:
+                try:
+                    await ledger.check()
+                except LedgerOutdated as error:
+                    outdated = error
+                return await work(ledger), outdated
+
+        return asyncio.run(run())
+
+    @property
+    def shown_database(self) -> str:
+        """The ledger's address for people: no password; not even one in what cannot be read."""
+        from ledger.store.dialect import parse_url, shown
+
+        try:
+            return shown(parse_url(self.database_text))
+        except LedgerMissing:
+            return mask_address(self.database_text)
+
+    def has_ledger(self) -> bool:
+        """Whether there is one at all, of whatever schema."""
+        try:
+            self.ask(_nothing)
+        except LedgerMissing:
+            return False
+        except LedgerOutdated:
+            return True
+        return True
+
+    def migrate(self) -> None:
+        """Makes the ledger, or brings it to this program's schema; quick where it is right.
+
+        Not inside a running loop.
+        """
+        from ledger.store.dialect import file_of, parse_url, shown, weather
+
+        url = parse_url(self.database_text)
+        path = file_of(url)
+        if path is not None and not path.absolute().parent.is_dir():
+            raise LedgerMissing(
+                f"{shown(url)}: there is no folder {path.absolute().parent}; make it first"
+            )
+        try:
+            self.ask(_nothing)
+        except (LedgerMissing, LedgerOutdated):
+            from migrations.upgrade import upgrade
+
+            with weather():
+                upgrade(url)
 
     def start_logs(self) -> None:
         """Logs go to stderr from here on; commands that only ask never call it."""

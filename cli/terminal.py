@@ -4,14 +4,20 @@ Invariant: a reader who hangs up (a broken pipe) ends neither the command nor it
 """
 
 import os
+import re
 import shutil
 import sys
+import textwrap
 from dataclasses import dataclass
 from typing import TextIO
 
 from cli.environment import COLOR, Environment
 
 COLORS = ("auto", "always", "never")
+
+_COLOURING = re.compile(r"\x1b\[[0-9;]*m")
+_COPIED = "aws "
+"""How a line begins that a person copies: it is never broken."""
 
 
 @dataclass(slots=True)
@@ -54,6 +60,10 @@ class Terminal:
         except BrokenPipeError:
             self._hung_up()
 
+    def prose(self, text: str) -> None:
+        """Data for people: folded to the screen where there is one, as long as it is in a pipe."""
+        self.data(folded(text, self.width) if self.interactive else text)
+
     def hint(self, text: str) -> None:
         """What helps and may be missed: stderr, silent with `-q`."""
         if not self.quiet:
@@ -71,3 +81,23 @@ class Terminal:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.out.fileno())
         os.close(nowhere)
+
+
+def folded(text: str, width: int) -> str:
+    """`text` with its long lines broken at spaces, what follows set in by two columns more."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        bare = line.lstrip(" ")
+        if len(_COLOURING.sub("", line)) <= width or bare.startswith(_COPIED):
+            lines.append(line)
+            continue
+        indent = " " * (len(line) - len(bare))
+        lines += textwrap.wrap(
+            bare,
+            max(width, 2 * len(indent) + 20),
+            initial_indent=indent,
+            subsequent_indent=indent + "  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines) + "\n"

@@ -141,13 +141,12 @@ def _print(session: Session, question: Question, answer: Answer, output: render.
     elif output == "csv":
         terminal.data(render.csv_text(answers.ITEM_KEYS, _items(question, answer)))
     elif found.access or found.denied:
-        terminal.data(_text(session, question, answer, output, spoken))
+        terminal.prose(_text(session, question, answer, output, spoken))
     if not found.access:
         terminal.complain(f"nobody has access {spoken}")
     elif output in ("ndjson", "csv"):
         terminal.hint(f"who has access {spoken}")
-    for words in answer.unknown:
-        terminal.complain(f"no grant in this ledger ever named {words}: is it spelt so?")
+    answers.complain_of_unknown(terminal, answer.unknown, found.position)
 
 
 def _items(question: Question, answer: Answer) -> list[answers.Item]:
@@ -193,12 +192,7 @@ def _text(
     if output == "markdown":
         body = render.markdown_table(answers.WIDE_COLUMNS, lines)
         return f"{render.markdown_text(title)}\n\n{body}" + _reasons(question, answer, "- ")
-    if terminal.interactive:
-        wide = terminal.width >= answers.WIDE_FROM
-        columns = answers.WIDE_COLUMNS if wide else answers.ACCESS_COLUMNS
-        table = render.terminal_table(columns, lines, width=terminal.width, color=terminal.color)
-    else:
-        table = render.plain_table(answers.WIDE_COLUMNS, lines)
+    table = answers.access_table(terminal, lines)
     return f"{title}\n\n{table}" + _reasons(question, answer, "  ")
 
 
@@ -208,10 +202,9 @@ def _reasons(question: Question, answer: Answer, indent: str) -> str:
         return ""
     blocks = []
     for item in (*answer.found.access, *answer.found.denied):
-        grant = item.row.grant
         said = answers.reason(item.row, question.when)
-        head = f"{grant.principal} {grant.policy} {grant.environment}: {said} (grant {grant.id})"
+        head = f"{answers.named(item.row.grant)} (grant {item.row.grant.id}): {said}"
         events = answer.histories.get(item.row.key, [])
-        lines = [head, *(f"{indent}{answers.because(event)}" for event in events)]
+        lines = [head, *(f"{indent}{answers.because(event, alone=True)}" for event in events)]
         blocks.append("\n".join(render.safe(line) for line in lines))
     return "\n" + "\n\n".join(blocks) + "\n"

@@ -11,6 +11,7 @@ from shlex import quote
 from typing import Literal
 
 from ledger.envelope import Recorded
+from ledger.model import Policy
 from ledger.project import GrantRow, fold, row_key
 
 State = Literal["declared", "confirmed", "ending", "stuck", "left", "settled"]
@@ -127,10 +128,11 @@ def exposed(row: GrantRow, now: datetime) -> bool:
     return row.owed(now) and state_of(row, now) is not None
 
 
-def hand_lines(row: GrantRow) -> tuple[str, ...]:
+def hand_lines(row: GrantRow, policy: Policy | None, policy_path: str | None) -> tuple[str, ...]:
     """The `aws iam` lines that end the access by hand, as the ledger knows its objects.
 
-    Empty for permanent access that nothing has confirmed: its objects have no known name.
+    Where nothing was confirmed they name what may have been written all the same. `policy` None:
+    retired since; the line then lists what is attached, for a person to choose from.
     """
     principal = row.grant.principal
     kind = principal.kind.value
@@ -142,6 +144,14 @@ def hand_lines(row: GrantRow) -> tuple[str, ...]:
         for made in row.made
         if made.kind != "policy"
     ]
-    if not lines and row.grant.object is not None:
-        lines = [f"aws iam delete-{kind}-policy {who} --policy-name {quote(row.grant.object)}"]
-    return tuple(lines)
+    if lines:
+        return tuple(lines)
+    if row.grant.object is not None:
+        return (f"aws iam delete-{kind}-policy {who} --policy-name {quote(row.grant.object)}",)
+    if policy is None:
+        return (f"aws iam list-attached-{kind}-policies {who}",)
+    arns = list(policy.managed_policies)
+    if policy.document is not None:
+        path = policy_path or "/"
+        arns.insert(0, f"arn:aws:iam::{row.grant.account}:policy{path}{policy.iam_name}")
+    return tuple(f"aws iam detach-{kind}-policy {who} --policy-arn {quote(arn)}" for arn in arns)

@@ -46,8 +46,11 @@ def parse_url(text: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """The URL for people: the password left out."""
-    return url.render_as_string(hide_password=True)
+    """The URL for people: the password left out, wherever in it drivers let it stand."""
+    if url.host and "@" in url.host:  # a password with an unescaped `@` in it
+        url = url.set(host=url.host.rpartition("@")[2])
+    secret = {name: "hidden" for name in url.query if "password" in name.casefold()}
+    return url.update_query_dict(secret).render_as_string(hide_password=True)
 
 
 def file_of(url: URL) -> Path | None:

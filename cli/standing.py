@@ -1,0 +1,222 @@
+"""What `status` says, as values: which grants are exposed, overdue, stuck, and why.
+
+Pure. Invariant: every grant that is owed a removal is in `exposed` or in `overdue`, and all that
+are exposed are in both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cli import answers, render
+from cli.instants import shown
+from ledger.answer import exposed, hand_lines, state_of
+from ledger.events import Stuck
+from ledger.project import GrantRow
+
+if TYPE_CHECKING:
+    from ledger.envelope import Recorded
+    from ledger.store.questions import Found
+    from ledger.store.standing import AccountStatus, Standing
+
+_CAUSES = {
+    "removed": "revoked, its line was taken out",
+    "replaced": "revoked, another grant takes its place",
+    "operator": "revoked by an operator",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One grant that should be gone."""
+
+    found: "Found"
+    title: str
+    since: datetime
+    cause: str
+    last_error: str | None
+    next_try: datetime | None
+    by_hand: tuple[str, ...]
+    state: str | None
+
+    def item(self) -> answers.Item:
+        return answers.item_of(self.found, self.state) | {
+            "since": answers.text(self.since),
+            "cause": self.cause,
+            "last_error": self.last_error,
+            "next_try": answers.text(self.next_try),
+            "by_hand": list(self.by_hand),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of `status`."""
+
+    now: datetime
+    standing: "Standing"
+    exposed: tuple[Shown, ...]
+    overdue: tuple[Shown, ...]
+    """Owed a removal, the exposed ones among them."""
+    troubled: Mapping[str, tuple["Found", ...]]
+    """By kind: grants that are stuck, refused or missing; and those of class `daemon`."""
+
+    def document(self) -> dict[str, object]:
+        """The contract of `-o json`."""
+        head = self.standing.head
+        return {
+            "schema_version": render.SCHEMA_VERSION,
+            "at": answers.text(self.now),
+            "head_position": head.position,
+            "head_hash": head.hash,
+            "head_recorded_at": answers.text(head.recorded_at),
+            "exposed": [one.item() for one in self.exposed],
+            "overdue": [one.item() for one in self.overdue],
+            "stuck": [self._trouble(found) for found in self.troubled["stuck"]]
+            + [_stuck_item(recorded) for recorded in self.standing.stuck],
+            "refused": [self._trouble(found) for found in self.troubled["refused"]],
+            "missing": [self._trouble(found) for found in self.troubled["missing"]],
+            "daemon": [self._plain(found) for found in self.troubled["daemon"]],
+            "left": [self._plain(found) for found in self.standing.left],
+            "held": [answers.event_of(recorded) for recorded in self.standing.held],
+            "drift": [answers.event_of(recorded) for recorded in self.standing.drift],
+            "accounts": [_account_item(account) for account in self.standing.accounts],
+        }
+
+    def lines(self, name: str) -> list[str]:
+        """One part of it for people, without what the exposed ones have said already."""
+        said = {one.found.row.key for one in self.exposed}
+        match name:
+            case "overdue":
+                rest = [one for one in self.overdue if one.found.row.key not in said]
+                lines = [f"{one.title}: since {shown(one.since)}, {one.cause}" for one in rest]
+            case "stuck":
+                lines = [_trouble_line(found) for found in self.troubled["stuck"]]
+                lines += [answers.because(recorded) for recorded in self.standing.stuck]
+            case "refused" | "missing":
+                lines = [_trouble_line(found) for found in self.troubled[name]]
+            case "daemon":
+                lines = [_title(found.row) for found in self.troubled["daemon"]]
+            case "left":
+                lines = [_title(found.row) for found in self.standing.left]
+            case "held":
+                lines = [answers.because(recorded) for recorded in self.standing.held]
+            case "drift":
+                lines = [answers.because(recorded) for recorded in self.standing.drift]
+            case _:
+                raise ValueError(f"status has no part {name!r}")
+        return [render.safe(line) for line in lines]
+
+    def _plain(self, found: "Found") -> answers.Item:
+        return answers.item_of(found, state_of(found.row, self.now))
+
+    def _trouble(self, found: "Found") -> answers.Item:
+        trouble = found.row.trouble
+        if trouble is None:
+            raise ValueError("this grant is in no trouble")
+        return self._plain(found) | {
+            "since": answers.text(trouble.since.at),
+            "code": trouble.code,
+            "message": trouble.message,
+        }
+
+
+def report_of(standing: "Standing", now: datetime) -> Report:
+    """What stands wrong at `now`, the longest overdue first."""
+    owed = sorted(
+        (found for found in standing.open if found.row.owed(now)),
+        key=lambda found: (found.row.due_at or now, found.row.granted.position),
+    )
+    shown_of = {found.row.key: _shown(found, standing, now) for found in owed}
+    troubled = {
+        kind: tuple(
+            found
+            for found in standing.open
+            if found.row.trouble is not None and found.row.trouble.kind == kind
+        )
+        for kind in ("stuck", "refused", "missing")
+    }
+    troubled["daemon"] = tuple(f for f in standing.open if f.row.enforcement == "daemon")
+    return Report(
+        now=now,
+        standing=standing,
+        exposed=tuple(shown_of[found.row.key] for found in owed if exposed(found.row, now)),
+        overdue=tuple(shown_of.values()),
+        troubled=troubled,
+    )
+
+
+def _shown(found: "Found", standing: "Standing", now: datetime) -> Shown:
+    row, grant = found.row, found.row.grant
+    kept = next((one for one in standing.accounts if one.account == grant.account), None)
+    if row.revoked is not None and row.revoked.at == row.due_at:
+        cause = _CAUSES[row.revoked_cause or "removed"]
+    else:
+        cause = "its end has come"
+    return Shown(
+        found=found,
+        title=_title(row),
+        since=row.due_at or now,
+        cause=cause,
+        last_error=_last_error(row, standing.stuck, kept),
+        next_try=kept.next_try_at if kept is not None else None,
+        by_hand=hand_lines(
+            row, standing.policies.get((grant.team, grant.policy)), standing.policy_path
+        ),
+        state=state_of(row, now),
+    )
+
+
+def _last_error(
+    row: GrantRow, stuck: "Sequence[Recorded]", kept: "AccountStatus | None"
+) -> str | None:
+    """The nearest cause: of the grant, of its account, of the account's last pass."""
+    if row.trouble is not None:
+        return f"{row.trouble.code}: {row.trouble.message}"
+    for recorded in stuck:
+        event = recorded.event
+        if isinstance(event, Stuck) and event.account == row.grant.account and not event.policy:
+            return f"{event.code}: {event.message}"
+    return None if kept is None else kept.last_error
+
+
+def _title(row: GrantRow) -> str:
+    return f"{answers.named(row.grant)} (grant {row.grant.id})"
+
+
+def _trouble_line(found: "Found") -> str:
+    trouble = found.row.trouble
+    said = "" if trouble is None else f": {trouble.code}: {trouble.message}"
+    since = "" if trouble is None else f" since {shown(trouble.since.at)}"
+    return f"{_title(found.row)}{since}{said}"
+
+
+def _stuck_item(recorded: "Recorded") -> answers.Item:
+    """What is stuck about an account or a policy, with the keys of a stuck grant."""
+    event = recorded.event
+    if not isinstance(event, Stuck):
+        raise TypeError(f"position {recorded.position} is not stuck")
+    empty: answers.Item = dict.fromkeys(answers.ITEM_KEYS)
+    return empty | {
+        "account_id": event.account,
+        "team": event.team,
+        "policy": event.policy,
+        "approved_by": [],
+        "recorded_at": answers.text(recorded.recorded_at),
+        "since": answers.text(recorded.recorded_at),
+        "code": event.code,
+        "message": event.message,
+    }
+
+
+def _account_item(account: "AccountStatus") -> answers.Item:
+    return {
+        "account_id": account.account,
+        "environments": list(account.environments),
+        "replica": account.replica,
+        "heartbeat_at": answers.text(account.heartbeat_at),
+        "last_pass_at": answers.text(account.last_pass_at),
+        "last_error": account.last_error,
+        "next_try_at": answers.text(account.next_try_at),
+    }
