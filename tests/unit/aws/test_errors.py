@@ -1,0 +1,68 @@
+"""What AWS's failures mean to the worker: try later, read back first, or a person must look."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+
+from worker.aws.errors import named
+from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
+
+URL = "https://iam.example"
+
+
+def answered(code: str, status: int = 400, **headers: str) -> ClientError:
+    response: Any = {
+        "Error": {"Code": code, "Message": "so it is"},
+        "ResponseMetadata": {
+            "HTTPStatusCode": status,
+            "HTTPHeaders": {name.replace("_", "-"): value for name, value in headers.items()},
+        },
+    }
+    return ClientError(response, "PutUserPolicy")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (answered("Throttling"), AwsBusy),
+        (answered("ConcurrentModification", 409), AwsBusy),
+        (answered("EntityTemporarilyUnmodifiable", 409), AwsBusy),
+        (answered("SlowDown", 503), AwsBusy),
+        (answered("Whatever", 429), AwsBusy),
+        (answered("ServiceFailure", 500), AwsUnanswered),
+        (answered("504", 504), AwsUnanswered),
+        (answered("NoSuchEntity", 404), AwsMissing),
+        (answered("LimitExceeded", 409), AwsRefused),
+        (answered("AccessDenied", 403), AwsRefused),
+        (answered("DeleteConflict", 409), AwsRefused),
+        (answered("MalformedPolicyDocument", 400), AwsRefused),
+        (ConnectTimeoutError(endpoint_url=URL), AwsBusy),
+        (EndpointConnectionError(endpoint_url=URL), AwsBusy),
+        (ConnectionClosedError(endpoint_url=URL), AwsUnanswered),
+        (ReadTimeoutError(endpoint_url=URL), AwsUnanswered),
+        (TimeoutError(), AwsUnanswered),
+        (ParamValidationError(report="a name of 300 characters"), AwsRefused),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value))[:60],
+)
+def test_a_failure_is_named_by_what_to_do_about_it(error: Any, kind: type[AwsError]) -> None:
+    assert type(named(error)) is kind
+
+
+def test_what_the_server_asks_to_wait_reaches_whoever_waits() -> None:
+    assert named(answered("Throttling", retry_after="7")).retry_after_s == 7.0
+    assert named(answered("Throttling", retry_after="Wed, 21 Oct")).retry_after_s is None
+    assert named(answered("Throttling")).retry_after_s is None
+
+
+def test_awss_own_word_and_message_are_kept_for_people() -> None:
+    error = named(answered("AccessDenied", 403))
+    assert (error.code, error.message) == ("AccessDenied", "so it is")
