@@ -59,7 +59,8 @@ def compare(view: AccountView, state: AccountState, now: datetime) -> Comparison
     found: list[Difference] = []
     strangers: list[tuple[Principal, str]] = []
     for row in view.rows:
-        if row.applied is not None and writable(row, now):
+        refused = row.trouble is not None and row.trouble.kind == "refused"
+        if row.applied is not None and writable(row, now) and not refused:
             found += _of_grant(row, state)
     found += _of_policies(view, state)
     names = {(row.grant.principal.key, row.grant.object) for row in view.rows}

@@ -71,6 +71,8 @@ class Pass:
     """Removals this pass has tried: each once."""
     waiting: set[Hashable] = field(default_factory=set)
     """Removals that wait for this pass to write what continues them."""
+    sighted: set[tuple[str, str]] = field(default_factory=set)
+    """(principal's key, ARN) of attachments looked at by this pass before its first attach."""
 
     @property
     def now(self) -> datetime:

@@ -101,9 +101,13 @@ def _check_principal(now_in: Pass, state: PrincipalState) -> None:
 async def _refuse(
     now_in: Pass, row: GrantRow, defined: DefinedPolicy, cannot: _CannotStand
 ) -> None:
-    """Records why; an older copy of what reviewers have changed must not live on."""
+    """Records why; what stands of it must not live on, since reviewers have changed it."""
+    principal = row.grant.principal
     if row.written_position is not None and row.grant.object is not None:
-        await now_in.aws.delete_inline(row.grant.principal, row.grant.object)
+        await now_in.aws.delete_inline(principal, row.grant.object)
+    elif row.grant.object is None:
+        for arn in _dropped(now_in, row, ()):
+            await now_in.aws.detach(principal, arn)
     event = Refused(ref(row.grant), cannot.code, cannot.message, defined.position)
     await now_in.record(event, cause=_cause(row, defined))
     log.warning("grant_refused", grant=row.grant.id, code=cannot.code, why=cannot.message)
@@ -218,16 +222,21 @@ async def _write_attachments(
 ) -> None:
     principal = row.grant.principal
     wanted = wanted_attachments(now_in.view, defined.policy)
-    _check_slots(row, wanted, state)
+    dropped = _dropped(now_in, row, wanted)
+    _check_slots(row, wanted, state.attached - set(dropped))
+    # What is new first, so that nobody waits between the two; the other way where slots are short.
+    tight = len(state.attached | set(wanted)) > principal.facts.attached_max
     answers: list[Answer] = []
+    if tight:
+        answers += [await now_in.aws.detach(principal, arn) for arn in dropped]
     for arn in wanted:
         now_in.check_stop()
         if not is_ours(now_in.view, arn):
             await _sight(now_in, row, arn, present=arn in state.attached)
         if arn not in state.attached:
             answers.append(await _attach(now_in, row, arn))
-    dropped = _dropped(now_in, row, wanted)
-    answers += [await now_in.aws.detach(principal, arn) for arn in dropped]
+    if not tight:
+        answers += [await now_in.aws.detach(principal, arn) for arn in dropped]
     made = tuple(Made("attachment", arn, None) for arn in wanted)
     await _applied(now_in, row, defined, reason, made=made, pins=(), answers=answers)
 
@@ -242,14 +251,13 @@ async def _attach(now_in: Pass, row: GrantRow, arn: str) -> Answer:
     )
 
 
-def _check_slots(row: GrantRow, wanted: tuple[str, ...], state: PrincipalState) -> None:
+def _check_slots(row: GrantRow, wanted: tuple[str, ...], attached: frozenset[str]) -> None:
     limit = row.grant.principal.facts.attached_max
-    needed = len(state.attached | set(wanted))
-    if needed > limit:
+    if len(attached | set(wanted)) > limit:
         raise _CannotStand(
             "attachment-slots",
-            f"`{row.grant.policy}` needs {len(set(wanted) - state.attached)} more attachments; "
-            f"{row.grant.principal} has {len(state.attached)} of {limit}. Detach something, or "
+            f"`{row.grant.policy}` needs {len(set(wanted) - attached)} more attachments; "
+            f"{row.grant.principal} has {len(attached)} of {limit}. Detach something, or "
             "ask for a policy with fewer parts",
         )
 
@@ -257,10 +265,12 @@ def _check_slots(row: GrantRow, wanted: tuple[str, ...], state: PrincipalState) 
 async def _sight(now_in: Pass, row: GrantRow, arn: str, *, present: bool) -> None:
     """Records, before our first attach, whether it stood already.
 
-    Not asked while another grant of ours holds the attachment, nor twice for one grant: after a
-    crash, sighted absent and now present is our own doing.
+    Not asked while another grant of ours holds the attachment (by evidence, or by this very pass),
+    nor twice for one grant: after a crash, sighted absent and now present is our own doing.
     """
     principal = row.grant.principal
+    if (principal.key, arn) in now_in.sighted:
+        return
     others = (other for other in now_in.view.rows if other.key != row.key)
     if any(
         any(made.name == arn for made in other.made)
@@ -273,6 +283,7 @@ async def _sight(now_in: Pass, row: GrantRow, arn: str, *, present: bool) -> Non
     if any(made.name == arn for made in row.made):
         return
     await now_in.record(Sighted(ref(row.grant), arn, present), cause=row.granted.position)
+    now_in.sighted.add((principal.key, arn))
 
 
 def _dropped(now_in: Pass, row: GrantRow, wanted: tuple[str, ...]) -> tuple[str, ...]:
