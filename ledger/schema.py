@@ -30,6 +30,11 @@ metadata = MetaData(
 )
 
 
+POSITION = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite's INTEGER is as wide, and as the key it is the rowid itself: beside any other key there is
+a hidden one, by which INSERT OR REPLACE could erase a row behind the back of every trigger."""
+
+
 def _instant(name: str, *, nullable: bool = True) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
 
@@ -41,7 +46,7 @@ def _text(name: str, *, nullable: bool = True) -> Column[str]:
 events = Table(
     "events",
     metadata,
-    Column("position", BigInteger, nullable=False, autoincrement=False),
+    Column("position", POSITION, nullable=False, autoincrement=False),
     _instant("recorded_at", nullable=False),
     _text("kind", nullable=False),
     Column("version", Integer, nullable=False),
