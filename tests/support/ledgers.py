@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import URL
@@ -34,7 +35,7 @@ def make_ledger(folder: Path, name: str = "ledger.db") -> URL:
     """A new, empty ledger in a file."""
     path = folder / name
     path.write_bytes(_template())
-    return parse_url(f"sqlite+aiosqlite:///{path}")
+    return parse_url(f"sqlite+aiosqlite:///{quote(str(path))}")
 
 
 @contextmanager
