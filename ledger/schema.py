@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that this program expects (a test holds it equal to alembic's head)."""
 
 metadata = MetaData(
@@ -156,3 +156,16 @@ account_status = Table(
     _instant("next_try_at"),
     PrimaryKeyConstraint("account"),
 )
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("position", BigInteger, nullable=False, autoincrement=False),
+    _text("key", nullable=False),
+    _text("hash", nullable=False),
+    _text("note", nullable=False),
+    _instant("made_at", nullable=False),
+    PrimaryKeyConstraint("position", "key"),
+)
+"""Signed notes over (origin, position, hash), one a head and key. A copy for convenience: whoever
+owns the database can change it, so what proves something is the one that was kept elsewhere."""
