@@ -5,9 +5,11 @@ Invariant: no step is given up, and none is tried in a tight loop.
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from worker.timing import STUCK_AFTER, parked_delay
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -22,6 +24,7 @@ class Parking:
 
     _parked: dict[Hashable, _Parked] = field(default_factory=dict)
     _weather_since: dict[Hashable, datetime] = field(default_factory=dict)
+    _weather_last: dict[Hashable, datetime] = field(default_factory=dict)
 
     def park(self, subject: Hashable, now: datetime) -> datetime:
         """Leaves `subject` alone for a while after a refusal; returns when it is tried again."""
@@ -36,12 +39,20 @@ class Parking:
 
     def weather(self, subject: Hashable, now: datetime) -> bool:
         """Notes a failure that may pass; true when it has lasted long enough to be called stuck."""
+        self._weather_last[subject] = now
         return now - self._weather_since.setdefault(subject, now) >= STUCK_AFTER
+
+    def turn(self, subject: Hashable) -> datetime:
+        """What to sort by, so that steps which always meet weather hold up no other step.
+
+        When it last did; the beginning of time where it never has.
+        """
+        return self._weather_last.get(subject, _NEVER)
 
     def done(self, subject: Hashable) -> None:
         """It worked: nothing is remembered against it."""
-        self._parked.pop(subject, None)
-        self._weather_since.pop(subject, None)
+        for memory in (self._parked, self._weather_since, self._weather_last):
+            memory.pop(subject, None)
 
     def release(self, subjects: Iterable[Hashable]) -> None:
         """Lets these be tried at once, keeping count."""
@@ -59,6 +70,6 @@ class Parking:
 
     def forget(self, living: set[Hashable]) -> None:
         """Drops what is no longer a subject, so that memory stays bounded."""
-        for memory in (self._parked, self._weather_since):
+        for memory in (self._parked, self._weather_since, self._weather_last):
             for subject in [known for known in memory if known not in living]:
                 del memory[subject]

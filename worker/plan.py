@@ -101,8 +101,15 @@ def plan(
         deletions=tuple(
             DeletePolicy(key[0], key[1], made.made.name, view.object_positions[key])
             for key, made in sorted(view.objects.items())
-            if key not in wanted and not parked(("policy", *key))
+            if key not in wanted and not _held(view, key) and not parked(("policy", *key))
         ),
+    )
+
+
+def _held(view: AccountView, key: tuple[Team, str]) -> bool:
+    """Whether a grant of it still owes its removal: IAM deletes no policy that is attached."""
+    return any(
+        (row.grant.team, row.grant.policy) == key and not row.grant.temporary for row in view.rows
     )
 
 

@@ -4,6 +4,8 @@ A policy is ours by its path, its tags and the ledger together; its tags are rea
 change or deletion. A foreign policy under our name is a conflict: parked, told, never touched.
 """
 
+from datetime import datetime
+
 import structlog
 
 from ledger.events import Made, PolicyDeleted, PolicyWritten
@@ -19,7 +21,11 @@ log = structlog.get_logger()
 
 
 async def write_policies(now_in: Pass, steps: tuple[WritePolicy, ...]) -> None:
-    for step in steps:
+    def turn(step: WritePolicy) -> datetime:
+        subject = ("policy", step.wanted.team, step.wanted.policy)
+        return now_in.context.parking.turn(subject)
+
+    for step in sorted(steps, key=turn):
         now_in.check_stop()
         await remove_due(now_in)
         key = (step.wanted.team, step.wanted.policy)

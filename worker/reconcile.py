@@ -13,6 +13,7 @@ import structlog
 
 from ledger.state import AccountView
 from worker.account import AwsAccount
+from worker.desired import wanted_policies
 from worker.drifting import record_drift
 from worker.errors import AwsError
 from worker.passing import Context, Pass, PassAbandoned
@@ -133,8 +134,9 @@ async def _carry_out(now_in: Pass, *, retry_refused: bool) -> None:
         now_in.tried -= now_in.waiting
         now_in.waiting.clear()
         await remove_due_after_writing(now_in)
-    if work.deletions:
-        await delete_policies(now_in, work.deletions)
+    if set(now_in.view.objects) - set(wanted_policies(now_in.view)):
+        await now_in.refresh()  # without the grants of them that this pass has ended
+        await delete_policies(now_in, _plan(now_in, retry_refused=retry_refused).deletions)
 
 
 async def remove_due_after_writing(now_in: Pass) -> None:

@@ -29,12 +29,13 @@ async def remove_due(now_in: Pass) -> None:
 
 
 def _due(now_in: Pass) -> list[GrantRow]:
-    now = now_in.now
-    return [
+    now, parking = now_in.now, now_in.context.parking
+    due = [
         row
         for row in overdue(now_in.view.rows, now)
-        if row.key not in now_in.tried and not now_in.context.parking.parked(row.key, now)
+        if row.key not in now_in.tried and not parking.parked(row.key, now)
     ]
+    return sorted(due, key=lambda row: parking.turn(row.key))
 
 
 async def remove(now_in: Pass, row: GrantRow) -> None:

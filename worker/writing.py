@@ -6,7 +6,7 @@ that would not fit; the numbers are recorded instead.
 """
 
 from dataclasses import dataclass
-from itertools import groupby
+from datetime import datetime
 from typing import Literal
 
 import structlog
@@ -44,15 +44,17 @@ class _CannotStand(Exception):
 
 
 async def write_grants(now_in: Pass, steps: tuple[WriteGrant, ...]) -> None:
-    """Carries out `steps`, principal by principal, removals that come due always first."""
-    ordered = sorted(steps, key=lambda step: (step.row.grant.principal.key, step.row.key))
-    for _, group in groupby(ordered, key=lambda step: step.row.grant.principal.key):
-        await _write_principal(now_in, list(group))
+    """Carries out `steps`, principal by principal, removals that come due always first.
 
+    What has met weather comes behind what has not.
+    """
 
-async def _write_principal(now_in: Pass, steps: list[WriteGrant]) -> None:
-    """The grants of one principal, each on the lists as the one before it left them."""
-    for step in sorted(steps, key=lambda step: step.row.granted.position):
+    def turn(step: WriteGrant) -> tuple[datetime, str, int]:
+        row = step.row
+        last = now_in.context.parking.turn(row.key)
+        return last, row.grant.principal.key, row.granted.position
+
+    for step in sorted(steps, key=turn):
         now_in.check_stop()
         await remove_due(now_in)
         row = step.row
