@@ -116,7 +116,9 @@ async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
 async def test_another_schema_is_refused_by_both_names(ledger_url: URL, revision: str) -> None:
     with raw(ledger_url) as database:
         database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
-    with pytest.raises(LedgerOutdated, match=f"has schema {revision}, this program needs {REVISION}"):
+    with pytest.raises(
+        LedgerOutdated, match=f"has schema {revision}, this program needs {REVISION}"
+    ):
         await check(ledger_url)
 
 
