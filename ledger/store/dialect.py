@@ -74,6 +74,9 @@ def open_engine(url: URL, *, create: bool = False) -> AsyncEngine:
         if path is not None:
             args[0] = _uri(path, "rwc" if create else "rw")
             options["uri"] = True
+            # Where opening fails, the driver's thread lives on and answers to a loop that may be
+            # closed by then. So what cannot be opened is met here, before there is a thread.
+            sqlite3.connect(args[0], uri=True).close()
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:

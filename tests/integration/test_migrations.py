@@ -12,8 +12,9 @@ import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -145,6 +146,24 @@ async def test_two_who_migrate_at_once_make_one_ledger(tmp_path: Path) -> None:
     ]
     assert [await process.wait() for process in running] == [0, 0, 0]
     assert await audited(tmp_path)
+
+
+def test_a_migration_is_one_transaction_that_holds_the_lock_from_its_beginning(
+    tmp_path: Path,
+) -> None:
+    """Two who both read the old schema first, and then write, could not both go on."""
+    said: list[str] = []
+
+    def note(*execution: object) -> None:
+        said.append(str(execution[2]).split("\n")[0])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        upgrade(parse_url(f"sqlite:///{tmp_path / 'ledger.db'}"))
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert [line for line in said if line.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE"]
+    assert said.index("BEGIN IMMEDIATE") == 0
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(

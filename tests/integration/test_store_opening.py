@@ -1,7 +1,9 @@
 """Start-up: what is no ledger is refused with what to do, and left exactly as it was."""
 
+import asyncio
 import hashlib
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -57,6 +59,20 @@ async def test_a_ledger_that_is_gone_is_weather_and_is_not_made_anew(tmp_path: P
         with pytest.raises(LedgerUnavailable, match="unable to open"):
             await ledger.append([], now=NOON)
     assert contents(tmp_path) == {}
+
+
+def test_a_ledger_that_cannot_be_opened_leaves_no_thread_behind(tmp_path: Path) -> None:
+    """One that outlives its loop dies with a traceback over whatever the command printed."""
+
+    async def look() -> None:
+        async with Ledger(url_of(tmp_path / "none.db")) as ledger:
+            with pytest.raises(LedgerUnavailable):
+                await ledger.append([], now=NOON)
+
+    before = set(threading.enumerate())
+    for _ in range(20):
+        asyncio.run(look())
+        assert set(threading.enumerate()) <= before
 
 
 async def test_what_is_committed_is_on_the_disk(ledger: Ledger) -> None:
