@@ -38,6 +38,7 @@ What = Literal[
     "grants",
     "latest",
     "guards",
+    "checkpoint",
     "unreadable",
 ]
 

@@ -1,10 +1,10 @@
-"""Verifying a ledger against itself, and making its projections anew from its events.
+"""Verifying a ledger against itself and its checkpoints; making its projections anew.
 
 Invariant: `verify` changes nothing and trusts nothing but the rows of `events`; `rebuild` builds on
 no history that `verify` would refuse.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -15,13 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import guards
 from ledger.chain import Audit, ChainProblem, TooNew
+from ledger.checkpoint import Verdict, Witness, judge, origin_of
 from ledger.errors import ChainBroken, UnknownEvent
 from ledger.project import LatestKey
 from ledger.rows import columns_of
 from ledger.schema import grants, latest
+from ledger.store.checkpoints import stream_kept
 from ledger.store.dialect import triggers
 from ledger.store.ledger import Ledger
 from ledger.store.reads import STREAM_ROWS, stream_envelopes
+from ledger.store.views import ledger_id
 
 PROGRESS_EVENTS = 10_000
 """How often progress is told: about twice a second."""
@@ -47,40 +50,68 @@ class Verification:
     head_position: int
     head_hash: str
     problems: tuple[ChainProblem, ...]
-    """The first `chain.PROBLEMS_MAX`, those of the chain in order, then those of the tables."""
+    """Checkpoints that do not hold, then the first `chain.PROBLEMS_MAX` others: those of the chain
+    in order, then those of the tables."""
     problems_count: int
     too_new: tuple[TooNew, ...]
     """Kinds that this program cannot read: hashed and chained, but not looked into."""
+    verdicts: tuple[Verdict, ...]
+    """On the checkpoints that it was held against, the shortest first."""
     notes: tuple[str, ...]
     """What cannot be seen from here."""
 
 
-async def verify(ledger: Ledger, *, on_progress: Progress | None = None) -> Verification:
+async def verify(
+    ledger: Ledger,
+    *,
+    witnesses: Sequence[Witness] = (),
+    on_progress: Progress | None = None,
+) -> Verification:
     """Reads every row once, in one transaction; other writers go on meanwhile.
 
+    With `witnesses` it proves that the ledger only grew since each of them was signed.
     LedgerUnavailable as weather. While it reads, SQLite's WAL cannot be cut back.
     """
+    hashes = dict.fromkeys((witness.checkpoint.size for witness in witnesses), "")
     async with ledger.reading() as connection:
-        audit = await _read_through(connection, on_progress)
+        audit = await _read_through(connection, on_progress, hashes)
+        origin = origin_of(await ledger_id(connection))
         await _look_at_guards(connection, audit)
         await _compare_tables(connection, audit)
-    too_new = tuple(audit.too_new.values())
-    notes = [TAIL_NOTE]
-    if too_new:
-        notes.append(
-            "Some events are newer than this program: their hashes hold, their content and what "
-            "follows from it was not compared. Verify with the newer program."
-        )
+        await _compare_kept(connection, audit, origin)
+    verdicts = judge(witnesses, origin=origin, head=audit.position, hashes=hashes)
+    broken = [
+        ChainProblem(verdict.position, "checkpoint", f"{verdict.witness.name}: {verdict.wrong}")
+        for verdict in verdicts
+        if verdict.wrong is not None
+    ]
     return Verification(
-        ok=audit.problems_count == 0,
+        ok=audit.problems_count == 0 and not broken,
         events=audit.count,
         head_position=audit.position,
         head_hash=audit.hash,
-        problems=tuple(audit.problems),
-        problems_count=audit.problems_count,
-        too_new=too_new,
-        notes=tuple(notes),
+        problems=(*broken, *audit.problems),
+        problems_count=audit.problems_count + len(broken),
+        too_new=tuple(audit.too_new.values()),
+        verdicts=verdicts,
+        notes=tuple(_notes(audit, verdicts)),
     )
+
+
+def _notes(audit: Audit, verdicts: Sequence[Verdict]) -> Iterator[str]:
+    reached = max((v.witness.checkpoint.size for v in verdicts if v.wrong is None), default=0)
+    if not verdicts:
+        yield TAIL_NOTE
+    elif reached < audit.position:
+        yield (
+            f"Behind position {reached} no checkpoint vouches for anything yet: there a cut tail "
+            "or a recomputed history cannot be seen."
+        )
+    if audit.too_new:
+        yield (
+            "Some events are newer than this program: their hashes hold, their content and what "
+            "follows from it was not compared. Verify with the newer program."
+        )
 
 
 async def rebuild(ledger: Ledger, *, on_progress: Progress | None = None) -> int:
@@ -108,11 +139,18 @@ async def rebuild(ledger: Ledger, *, on_progress: Progress | None = None) -> int
     return audit.count
 
 
-async def _read_through(connection: AsyncConnection, on_progress: Progress | None) -> Audit:
-    audit = Audit()
+async def _read_through(
+    connection: AsyncConnection,
+    on_progress: Progress | None,
+    hashes: dict[int, str] | None = None,
+) -> Audit:
+    """Looks at every row; puts the hashes of those that `hashes` has as keys into it."""
+    audit, wanted = Audit(), {} if hashes is None else hashes
     async with aclosing(stream_envelopes(connection)) as rows:
         async for row in rows:
             audit.look_at(row)
+            if row.position in wanted:
+                wanted[row.position] = row.hash
             if on_progress is not None and audit.count % PROGRESS_EVENTS == 0:
                 on_progress(audit.count)
     return audit
@@ -138,6 +176,16 @@ async def _compare_tables(connection: AsyncConnection, audit: Audit) -> None:
             key = LatestKey(row["topic"], row["account"], row["team"], row["name"])
             audit.compare_latest(key, row["position"])
     audit.compare_rest()
+
+
+async def _compare_kept(connection: AsyncConnection, audit: Audit, origin: str) -> None:
+    """The `checkpoints` table against the rows that it speaks of. No key is known here, so that
+    this finds mistakes and half-done forgeries; what proves is a checkpoint kept elsewhere."""
+    async with aclosing(stream_kept(connection)) as rows:
+        async for kept in rows:
+            wrong = kept.wrong(origin)
+            if wrong is not None:
+                audit.found(kept.position, "checkpoint", f"the one kept by {kept.key}: {wrong}")
 
 
 async def _refill(
