@@ -43,6 +43,9 @@ ANA = parse_principal("user/ana")
 CI = parse_principal("role/ci")
 DEVS = parse_principal("group/devs")
 
+CALLS_MAX = 1_000
+"""Wakes that a stopping worker may need at most."""
+
 E = TypeVar("E")
 
 
@@ -93,17 +96,14 @@ class Process:
                 raise error
 
     async def stop(self) -> None:
-        """An orderly end, or what a kill leaves: nothing of it runs on."""
+        """An orderly end, which lets the calls under way end; of a dead process, its burial."""
         self.shared.stop.set()
-        if self.dead:
-            for task in self.tasks:
-                task.cancel()
-        else:
-            await self.stage.clock.settle()
-        for _ in range(1_000):
-            if all(task.done() for task in self.tasks) or self.stage.clock.next_wake is None:
+        await self.stage.clock.settle()
+        for _ in range(CALLS_MAX):
+            wake = self.stage.clock.next_wake
+            if self.dead or wake is None or all(task.done() for task in self.tasks):
                 break
-            await self.stage.clock.advance_to(self.stage.clock.next_wake)
+            await self.stage.clock.advance_to(wake)
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -111,6 +111,7 @@ class Process:
         await self.ledger.__aexit__()
         self.check()
         self.stage.processes.remove(self)
+        self.stage.deaths += self.dead
 
 
 @dataclass(slots=True)
@@ -123,6 +124,8 @@ class Stage:
     ledger: WatchedLedger
     """The pipeline's and the auditor's way in; it never dies."""
     processes: list[Process] = field(default_factory=list)
+    deaths: int = 0
+    """Processes that were buried."""
 
     @classmethod
     def empty(cls, folder: Path, name: str = "ledger.db", *, start: datetime = NOW) -> "Stage":

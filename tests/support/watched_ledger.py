@@ -1,20 +1,17 @@
 """A real ledger that tells the fake clock when its threads work, and can be killed around a commit.
 
-It holds to `worker.keeper.Reading`.
+Behind `worker.ledger_door.LedgerDoor` it is what a worker process sees.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from sqlalchemy import URL
+from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.errors import LedgerUnavailable
-from ledger.model import AccountId
-from ledger.project import GrantRow
-from ledger.state import AccountView
 from ledger.store import Ledger
-from ledger.store.views import closed_rows_of, read_account
 from tests.support.fake_aws.faults import Life
 from tests.support.fake_clock import Activity
 
@@ -33,6 +30,13 @@ class WatchedLedger(Ledger):
         self.out = False
         """Whether the database does not answer."""
         self._activity = activity
+
+        @event.listens_for(self._engine.sync_engine, "connect")
+        def _hurry(connection: Any, _record: object) -> None:
+            # Processes die here, machines do not: no need to wait for the disk.
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA synchronous=OFF")
+            cursor.close()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -58,11 +62,3 @@ class WatchedLedger(Ledger):
         self.life.check()
         if self.out:
             raise LedgerUnavailable("the database does not answer, as the test wanted")
-
-    async def read_account(self, account: AccountId) -> AccountView:
-        async with self.reading() as connection:
-            return await read_account(connection, account)
-
-    async def read_closed(self, account: AccountId, objects: list[str]) -> tuple[GrantRow, ...]:
-        async with self.reading() as connection:
-            return await closed_rows_of(connection, account, objects)
