@@ -157,7 +157,7 @@ def find_work_tree(config: Path, environment: Mapping[str, str]) -> WorkTree | N
 
 def _check_no_work_tree(folder: Path) -> None:
     """There is no git: fine where there is no work tree either, else GitUnusable."""
-    top = next((at for at in (folder, *folder.parents) if (at / ".git").exists()), None)
+    top = _top(folder)
     if top is not None:
         raise GitUnusable(
             f"{folder} is in the git work tree {top}, and git is not installed: without it nobody "
@@ -174,8 +174,16 @@ def _check_outside(folder: Path, error: str) -> None:
             f"git config --global --add safe.directory '{_owned(error) or folder}'; nothing was "
             "appended"
         )
-    if "not a git repository" not in error:
-        raise GitUnusable(f"git cannot read the work tree of {folder}: {error}")
+    top = _top(folder)
+    if top is not None or "not a git repository" not in error:
+        raise GitUnusable(
+            f"git cannot read the work tree of {top or folder}: {error}; nothing was appended"
+        )
+
+
+def _top(folder: Path) -> Path | None:
+    """The work tree above `folder`, by what stands on the disk; None: there is none."""
+    return next((at for at in (folder, *folder.parents) if (at / ".git").exists()), None)
 
 
 def _owned(error: str) -> str | None:

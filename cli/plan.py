@@ -1,0 +1,126 @@
+"""`plan`: what `ingest` would append, and when it would stop; and how both are told.
+
+Invariant: nothing is appended, and `ingest --dry-run` is this very code.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import click
+
+from cli import problems, render
+from cli.directory import Files, read_directory, wrong_directory
+from cli.exits import Exit
+from cli.options import speaking, with_database, with_output
+from cli.request import Flags, request_of, with_reading
+from cli.session import Session
+from cli.summary import append_summary
+
+if TYPE_CHECKING:
+    from cli.difference import Difference
+    from ledger.ingest import IngestRequest, Report
+    from ledger.store import Ledger
+
+FORMATS = ("table", "json", "markdown")
+
+
+@click.command("plan")
+@with_reading
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
+@with_output(*FORMATS)
+@with_database
+@speaking
+@click.pass_obj
+def command(
+    session: Session,
+    config: Path,
+    teams: tuple[str, ...],
+    allow_revocations: int | None,
+    allow_stale: bool,
+    detailed_exitcode: bool,
+    output: render.Format,
+) -> int:
+    """Show what `ingest` of CONFIG would append, and whether it would stop. Appends nothing."""
+    files = read_directory(config)
+    difference = look(session, files, Flags(teams, allow_revocations, allow_stale))
+    code = show(session, config, difference, output)
+    if code == Exit.DONE and detailed_exitcode and difference.changes:
+        return Exit.FOUND
+    return code
+
+
+def look(session: Session, files: Files, flags: Flags) -> "Difference":
+    """What an ingest would do to the ledger, which is only read."""
+    from cli.difference import Difference
+
+    request = request_of(session, files, flags, dry_run=True)
+    return Difference(session.ask(lambda ledger: read_in(ledger, request, files)), request.now)
+
+
+async def read_in(ledger: "Ledger", request: "IngestRequest", files: Files) -> "Report":
+    """`ledger.ingest`, after asking whether this directory and these teams can be meant."""
+    from ledger.ingest import ingest, plan
+
+    read = {PurePosixPath(path).stem for path in files.files if "/" in path}
+    doubtful = files.empty or not read.issuperset(request.teams or ())
+    if doubtful:
+        planned = await plan(ledger, request)
+        if planned.decision is not None:
+            _check_teams(request, read, frozenset(planned.decision.teams))
+            if files.empty and request.consent is None and planned.decision.brake is None:
+                raise wrong_directory(files.config)
+    return await ingest(ledger, request)
+
+
+def _check_teams(request: "IngestRequest", read: set[str], known: frozenset[str]) -> None:
+    """A team that neither the directory nor the ledger knows is a typing error."""
+    for team in sorted((request.teams or frozenset()) - known):
+        near = get_close_matches(team, sorted(read | known), n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        raise click.UsageError(
+            f"--team `{team}`: neither the directory nor the ledger has such a team{hint}"
+        )
+
+
+def show(
+    session: Session,
+    config: Path,
+    difference: "Difference",
+    output: render.Format,
+    more: Mapping[str, object] | None = None,
+) -> Exit:
+    """Prints it, with GitHub's summary; `more`: what JSON says beside. FAILED with problems."""
+    from cli import reports
+
+    terminal, report = session.terminal, difference.report
+    if report.errors:
+        return _show_problems(session, config, report, output)
+    if output == "json":
+        terminal.data(render.json_text({**reports.document_of(report), **(more or {})}))
+    elif output == "markdown":
+        terminal.data(reports.markdown_of(difference))
+    else:
+        terminal.prose(reports.text_of(difference, color=terminal.color))
+    append_summary(session, lambda room: reports.markdown_of(difference, room_bytes=room))
+    return Exit.DONE
+
+
+def _show_problems(session: Session, config: Path, report: "Report", output: render.Format) -> Exit:
+    """As `validate` does: every problem at its place."""
+    from cli import reports
+
+    terminal, found = session.terminal, report.problems
+    folder = config.as_posix()
+    if output == "json":
+        items = [problems.problem_item(problem) for problem in found]
+        terminal.data(render.json_text({**reports.document_of(report), "problems": items}))
+    elif output == "markdown":
+        text = problems.markdown_of(found, folder, room_bytes=reports.MARKDOWN_CHARS_MAX)
+        terminal.data(text)
+    else:
+        terminal.data(problems.text_of(found, folder, color=terminal.color))
+    append_summary(session, lambda room: problems.markdown_of(found, folder, room_bytes=room))
+    terminal.complain(f"{problems.tally(found)}; nothing was appended")
+    return Exit.FAILED
