@@ -6,6 +6,7 @@ and how it ended. Nothing else of it is changed unless the test's `rule` says so
 
 import http.client
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -73,6 +74,9 @@ class Call:
 Rule = Callable[[Call], Fate | Say]
 """Asked before a call is forwarded. What it does meanwhile (waiting, killing) delays that call."""
 
+Witness = Callable[[Call], None]
+"""Told when AWS has answered, before whoever called is."""
+
 
 @dataclass(slots=True)
 class Wire:
@@ -85,6 +89,7 @@ class Wire:
     accounts: dict[str, str] = field(default_factory=dict)
     """Access key id -> account, for every key that was issued."""
     rule: Rule = lambda _call: "pass"
+    witness: Witness = lambda _call: None
     cut: bool = False
     """While it is true no call gets through, and no answer comes."""
 
@@ -103,6 +108,11 @@ class _Server(ThreadingHTTPServer):
         self.aws = (target.hostname or "", target.port or 0)
         self.lock = Lock()
         self.wire = Wire(f"http://127.0.0.1:{self.server_address[1]}")
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whoever called was killed: that is what these tests are for. The rest is a bug."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # as handed in
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -146,6 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         if call.action == "AssumeRole" and answer.status == 200:
             self._learn(content.decode(), call.account or "")
         call.status = answer.status
+        self.server.wire.witness(call)
         if not answered:
             self.close_connection = True
             return
@@ -167,15 +178,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(said.status, [("Content-Type", "text/xml")], content)
 
     def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
-        try:
-            self.send_response_only(status)
-            for name, value in headers:
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-        except ConnectionError:  # whoever asked was killed
-            self.close_connection = True
+        self.send_response_only(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
 
 _HOP_BY_HOP = ("connection", "content-length", "transfer-encoding")

@@ -1,0 +1,56 @@
+"""AWS away, the disk full, the folder gone: the loop turns, nothing is lost, all of it heals."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ledger.model import whole_second
+from tests.acceptance.small import PROD, declare, files, installed, window
+from tests.acceptance.story import disk_full
+from tests.support.moto_server import MotoServer
+from tests.support.processes import until
+from tests.support.watching import inline_names, watching
+
+
+def test_an_outage_of_aws_never_fails_livez_and_heals_by_itself(
+    moto_server: MotoServer, tmp_path: Path
+) -> None:
+    with installed(moto_server, tmp_path) as (program, wire), program.daemon() as worker:
+        wire.cut = True
+        declare(program, files(window("ana")))
+        until(
+            lambda: 'passes_total{result="failed"} 0.0' not in worker.get("/metrics")[1], "failure"
+        )
+        assert worker.get("/livez") == (200, '{"alive": true}')
+        assert worker.get("/readyz")[0] == 200, "it can do what is asked as soon as AWS answers"
+        wire.cut = False
+        until(lambda: program.count_events("applied") == 2, "the healing")
+        worker.terminate()
+        assert worker.wait() == 0
+
+
+def test_an_outage_of_the_database_never_fails_livez_keeps_the_end_and_loses_nothing(
+    moto_server: MotoServer, tmp_path: Path
+) -> None:
+    with installed(moto_server, tmp_path) as (program, _wire), program.daemon() as worker:
+        state = program.database.parent
+        away = state.with_name("away")
+        ends_at = whole_second(datetime.now(UTC) + timedelta(seconds=5))
+        declare(program, files(window("ana", expires_at=ends_at), pipeline=False))
+        until(lambda: program.count_events("applied") == 1, "the grant")
+        with disk_full(worker), watching([(PROD, "user/ana")]) as watch:
+            state.rename(away)
+            try:
+                until(lambda: not inline_names(PROD, "user/ana"), "the end")
+                worker.heard("ledger_unavailable")
+                assert worker.get("/livez")[0] == 200
+                assert program.run("status").code == 78, "an answer from no ledger"
+                assert worker.get("/livez")[0] == 200
+            finally:
+                away.rename(state)
+            assert program.count_events("removed") == 0
+        assert watch.lateness((PROD, "user/ana"), ends_at) < timedelta(seconds=5)
+        until(lambda: program.count_events("removed") == 1, "the evidence")
+        assert worker.get("/readyz")[0] == 200
+        worker.terminate()
+        assert worker.wait() == 0
+        assert program.ok("verify", "-o", "json").json["ok"]
