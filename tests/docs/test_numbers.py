@@ -4,10 +4,13 @@ import json
 import re
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import get_args
 
 import orjson
 import pytest
 
+from cli.exits import Exit
+from ledger.events import Evidence, Intent
 from ledger.model import PRINCIPAL_KINDS
 from tests.docs.pages import page
 from worker.documents import NotCopyable, minify, timed_copy
@@ -88,3 +91,18 @@ def test_the_deployers_role_allows_the_calls_that_the_worker_makes_and_no_others
     }
     assert len(allowed) == len(set(allowed))
     assert set(allowed) == calls | {"iam:TagPolicy"}
+
+
+def test_the_pages_count_the_kinds_of_event_right() -> None:
+    intent, evidence = len(get_args(Intent)), len(get_args(Evidence))
+    counted = f"{intent} kinds of intent, {evidence} of evidence"
+    assert counted in page("docs/architecture.md").prose
+
+
+def test_the_readme_lists_every_exit_code() -> None:
+    found = re.findall(r"^\| (\d+) \| ", page("README.md").prose, re.MULTILINE)
+    assert [int(code) for code in found] == [code.value for code in Exit]
+
+
+def test_the_readme_is_short_enough_to_be_read() -> None:
+    assert len(page("README.md").text.splitlines()) < 250
