@@ -55,7 +55,10 @@ def show(session: Session, output: render.Format) -> int:
 def _row(session: Session, setting: Setting) -> dict[str, object]:
     flags = {DATABASE.name: session.database, COLOR.name: session.terminal.color_flag}
     value = session.environment.value(setting, flags.get(setting.name))
-    shown = session.shown_database if setting is DATABASE else value.text
+    if setting.secret:
+        shown = "***" if value.text else ""
+    else:
+        shown = session.shown_database if setting is DATABASE else value.text
     return {
         "name": setting.name,
         "value": shown,

@@ -30,6 +30,8 @@ class Setting:
     """None: by environment only."""
     filed: bool = False
     """Whether `<variable>_FILE` may name a file that holds it."""
+    secret: bool = False
+    """Whether it is never shown."""
 
 
 DATABASE = Setting(
@@ -49,7 +51,31 @@ LISTEN = Setting(
 REPLICA = Setting(
     "replica", "IAM_LEDGER_REPLICA", "worker", "the worker's name in evidence", "--replica"
 )
-SETTINGS = (DATABASE, COLOR, LOG_FORMAT, LOG_LEVEL, LISTEN, REPLICA)
+CHECKPOINT_KEY = Setting(
+    "checkpoint_key",
+    "IAM_LEDGER_CHECKPOINT_KEY",
+    "",
+    "the private key that signs checkpoints",
+    filed=True,
+    secret=True,
+)
+CHECKPOINT_FILE = Setting(
+    "checkpoint_file",
+    "IAM_LEDGER_CHECKPOINT_FILE",
+    "",
+    "where ingest and worker write the newest checkpoint",
+    "--checkpoint",
+)
+SETTINGS = (
+    DATABASE,
+    COLOR,
+    LOG_FORMAT,
+    LOG_LEVEL,
+    LISTEN,
+    REPLICA,
+    CHECKPOINT_KEY,
+    CHECKPOINT_FILE,
+)
 
 
 @dataclass(frozen=True, slots=True)

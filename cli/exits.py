@@ -5,6 +5,7 @@ Invariant: one table. A script may trust that 0 means done and that 2 is said on
 
 from enum import IntEnum
 
+from ledger.checkpoint import CheckpointRefused
 from ledger.commits import HistoryUnknown
 from ledger.errors import (
     ChainBroken,
@@ -48,6 +49,7 @@ _CODES: tuple[tuple[type[LedgerError], Exit], ...] = (
     (LedgerOutdated, Exit.CONFIGURATION),
     (UnknownEvent, Exit.CONFIGURATION),
     (HistoryUnknown, Exit.CONFIGURATION),
+    (CheckpointRefused, Exit.CONFIGURATION),
     (StaleCommit, Exit.STOPPED),
     (ChainBroken, Exit.BROKEN),
 )

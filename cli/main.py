@@ -32,6 +32,8 @@ COMMANDS = {
     "revoke": ("cli.revoke", "End access at once, and hold it."),
     "release": ("cli.release", "Lift a hold."),
     "verify": ("cli.verify", "Recompute the hash chain."),
+    "checkpoint": ("cli.checkpoint", "Sign what the ledger is now, for keeping elsewhere."),
+    "export": ("cli.export", "Every event of a period, to be verified without us."),
     "migrate": ("cli.migrate", "Make the ledger, or bring it to this version."),
     "config": ("cli.config_show", "Show each setting and where it comes from."),
     "demo": ("cli.demo", "The main job on this machine, in 20 seconds."),

@@ -6,7 +6,7 @@ no history that `verify` would refuse.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -33,6 +33,9 @@ TAIL_NOTE = (
     "Without a checkpoint a cut tail cannot be seen, nor a history that was recomputed from some "
     "point on: compare the number of events and the head's hash with what you noted elsewhere."
 )
+
+_LINKS = {"position", "previous hash", "hash", "columns"}
+"""Problems that leave a row out of the chain."""
 
 Progress = Callable[[int], None]
 """Told how many events have been looked at."""
@@ -79,7 +82,7 @@ async def verify(
         await _look_at_guards(connection, audit)
         await _compare_tables(connection, audit)
         await _compare_kept(connection, audit, origin)
-    verdicts = judge(witnesses, origin=origin, head=audit.position, hashes=hashes)
+    verdicts = _doubted(audit, judge(witnesses, origin=origin, head=audit.position, hashes=hashes))
     broken = [
         ChainProblem(verdict.position, "checkpoint", f"{verdict.witness.name}: {verdict.wrong}")
         for verdict in verdicts
@@ -95,6 +98,20 @@ async def verify(
         too_new=tuple(audit.too_new.values()),
         verdicts=verdicts,
         notes=tuple(_notes(audit, verdicts)),
+    )
+
+
+def _doubted(audit: Audit, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """The same, where a hash at a checkpoint's size proves nothing for the chain up to it."""
+    broken = [problem.position for problem in audit.problems if problem.what in _LINKS]
+    first = min(broken, default=audit.position + 1)
+    return tuple(
+        verdict
+        if verdict.wrong is not None or first > verdict.witness.checkpoint.size
+        else replace(
+            verdict, position=first, wrong=f"the chain up to it does not hold at position {first}"
+        )
+        for verdict in verdicts
     )
 
 
