@@ -17,7 +17,7 @@ from cli.exits import Exit, Stop, exit_of
 from cli.options import speaking, with_database
 from cli.session import Session
 from cli.terminal import Terminal
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, LedgerUnavailable
 from worker.clock import Clock, SystemClock
 
 COMMANDS = {
@@ -126,6 +126,9 @@ def main(
     except (click.Abort, KeyboardInterrupt):
         terminal.complain("interrupted")
         return Exit.INTERRUPTED
+    except LedgerUnavailable as error:
+        terminal.complain(f"{session.shown_database}: {error}; nothing was written")
+        return exit_of(error)
     except LedgerError as error:
         terminal.complain(str(error))
         return exit_of(error)

@@ -7,9 +7,12 @@ a terminal, become a spreadsheet's formula, or break out of a Markdown table.
 import csv
 import io
 import re
+import textwrap
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import zip_longest
+from typing import Literal
 
 import orjson
 
@@ -18,19 +21,31 @@ Row = Mapping[str, object]
 
 SCHEMA_VERSION = 1
 
+FOLD_MIN = 8
+"""Screen columns under which no column of a table is folded."""
+
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~@])")
 _FORMULA = ("=", "+", "-", "@")
 
-_STYLES = {
-    "declared": "yellow",
-    "confirmed": "green",
-    "ending": "yellow",
-    "stuck": "bold red",
-    "left": "magenta",
-    "settled": "magenta",
-    "error": "bold red",
-    "warning": "yellow",
+Style = Literal["good", "bad", "warn", "odd", "dim", "bold"]
+
+_CODES: dict[Style, str] = {
+    "good": "32",
+    "bad": "1;31",
+    "warn": "33",
+    "odd": "35",
+    "dim": "2",
+    "bold": "1",
+}
+
+_STYLES: dict[str, Style] = {
+    "declared": "warn",
+    "confirmed": "good",
+    "ending": "warn",
+    "stuck": "bad",
+    "left": "odd",
+    "settled": "odd",
 }
 """Colour repeats what the word says; it never says anything alone."""
 
@@ -136,38 +151,56 @@ def plain_table(columns: Sequence[Column], rows: Iterable[Row]) -> str:
 def terminal_table(
     columns: Sequence[Column], rows: Iterable[Row], *, width: int, color: bool
 ) -> str:
-    """A table for a person's screen, `width` columns wide at most."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column.title.upper(), min_width=column.width_min, overflow="fold")
-    for row in rows:
-        texts = [cell(row.get(column.key)) for column in columns]
-        table.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in texts))
-    return _rich_text(table, width=width, color=color)
-
-
-def _rich_text(renderable: Any, *, width: int, color: bool) -> str:
-    from rich.console import Console
-
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        force_terminal=color,
-        no_color=not color,
-        color_system="standard" if color else None,
-        highlight=False,
-        legacy_windows=False,
-    )
-    with console.capture() as captured:
-        console.print(renderable)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+    """A table for a person's screen, `width` columns wide at most; cells fold where they must."""
+    titles = [column.title.upper() for column in columns]
+    table = [[cell(row.get(column.key)) for column in columns] for row in rows]
+    widths = _fitted(columns, [titles, *table], width)
+    lines = ["  ".join(t.ljust(w) for t, w in zip(titles, widths, strict=True)).rstrip()]
+    lines.append("─" * (sum(widths) + 2 * (len(widths) - 1)))
+    for texts in table:
+        folded = [_folded(text, room) for text, room in zip(texts, widths, strict=True)]
+        for parts in zip_longest(*folded, fillvalue=""):
+            line = "  ".join(
+                styled(part, _STYLES.get(text), color=color) + " " * (room - screen_width(part))
+                for part, text, room in zip(parts, texts, widths, strict=True)
+            )
+            lines.append(line.rstrip())
+    return "\n".join(lines) + "\n"
 
 
-def styled(text: str, style: str, *, color: bool) -> str:
+def _fitted(columns: Sequence[Column], table: Sequence[Sequence[str]], width: int) -> list[int]:
+    """What each column needs; where that is too much the widest give way, down to their minimum."""
+    widths = [max(screen_width(line[at]) for line in table) for at in range(len(columns))]
+    least = [
+        min(needed, max(column.width_min, len(column.title), FOLD_MIN))
+        for needed, column in zip(widths, columns, strict=True)
+    ]
+    room = width - 2 * (len(columns) - 1)
+    while sum(widths) > room:
+        wide = [at for at in range(len(widths)) if widths[at] > least[at]]
+        if not wide:
+            break
+        widths[max(wide, key=lambda at: widths[at])] -= 1
+    return widths
+
+
+def _folded(text: str, room: int) -> list[str]:
+    if screen_width(text) <= room:
+        return [text]
+    narrow = room if screen_width(text) == len(text) else max(1, room // 2)
+    return textwrap.wrap(text, narrow) or [""]
+
+
+def screen_width(text: str) -> int:
+    """Screen columns that `text` takes: some letters take two, some signs upon them none."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
+    return len(text) + wide - sum(unicodedata.combining(sign) > 0 for sign in text)
+
+
+def styled(text: str, style: Style | None, *, color: bool) -> str:
     """`text` in a colour where colour is wanted."""
-    codes = {"good": "32", "bad": "1;31", "warn": "33", "dim": "2", "bold": "1"}
-    return f"\x1b[{codes[style]}m{text}\x1b[0m" if color else text
+    if not color or not text or style is None:
+        return text
+    return f"\x1b[{_CODES[style]}m{text}\x1b[0m"

@@ -15,7 +15,7 @@ MARKDOWN_CHARS_MAX = 65_000
 BYTES_A_CHARACTER_MAX = 4
 """In UTF-8."""
 
-_SIGNS = {"+": "good", "-": "bad", "~": "warn", "!": "warn"}
+_SIGNS: dict[str, render.Style] = {"+": "good", "-": "bad", "~": "warn", "!": "warn"}
 
 
 def text_of(difference: Difference, *, color: bool) -> str:

@@ -17,6 +17,7 @@ from ledger.project import GrantRow
 
 if TYPE_CHECKING:
     from ledger.envelope import Recorded
+    from ledger.state import Unreadable
     from ledger.store.questions import Found
     from ledger.store.standing import AccountStatus, Standing
 
@@ -81,6 +82,7 @@ class Report:
             "left": [self._plain(found) for found in self.standing.left],
             "held": [answers.event_of(recorded) for recorded in self.standing.held],
             "drift": [answers.event_of(recorded) for recorded in self.standing.drift],
+            "unreadable": [_unreadable_item(item) for item in self.standing.unreadable],
             "accounts": [_account_item(account) for account in self.standing.accounts],
         }
 
@@ -102,6 +104,8 @@ class Report:
                 lines = [_title(found.row) for found in self.standing.left]
             case "held":
                 lines = [answers.because(recorded) for recorded in self.standing.held]
+            case "unreadable":
+                lines = [item.message for item in self.standing.unreadable]
             case "drift":
                 lines = [answers.because(recorded) for recorded in self.standing.drift]
             case _:
@@ -207,6 +211,15 @@ def _stuck_item(recorded: "Recorded") -> answers.Item:
         "since": answers.text(recorded.recorded_at),
         "code": event.code,
         "message": event.message,
+    }
+
+
+def _unreadable_item(item: "Unreadable") -> answers.Item:
+    subject = item.subject
+    return {
+        "position": item.position or None,
+        "subject": None if subject is None else str(subject),
+        "message": item.message,
     }
 
 

@@ -30,6 +30,7 @@ _ACCOUNTS = (
 )
 
 _TITLES = {
+    "unreadable": "cannot be read by this program: what it says is missing here",
     "overdue": "overdue: denied by AWS already, and not cleaned up yet",
     "stuck": "stuck: a step that does not get done",
     "refused": "refused: nothing of it stands",
@@ -74,8 +75,7 @@ def _text(session: Session, report: Report) -> str:
     first = f"{number} exposed"
     if number:
         first += ": past the end or revoked, not confirmed removed, and not denied by AWS"
-    style = "bad" if number else "good"
-    parts = [render.styled(first, style, color=terminal.color)]
+    parts = [render.styled(first, "bad" if number else "good", color=terminal.color)]
     parts += [_block(one) for one in report.exposed]
     for name, title in _TITLES.items():
         lines = report.lines(name)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from cli.environment import COLOR, Environment
+from cli.exits import Exit, Stop
 
 COLORS = ("auto", "always", "never")
 
@@ -51,7 +52,7 @@ class Terminal:
         return self.environment.columns or shutil.get_terminal_size((80, 24)).columns
 
     def data(self, text: str) -> None:
-        """Data, on stdout, ended by a line feed."""
+        """Data, on stdout, ended by a line feed; Stop (1) where it cannot be written."""
         if text and not text.endswith("\n"):
             text += "\n"
         try:
@@ -59,6 +60,10 @@ class Terminal:
             self.out.flush()
         except BrokenPipeError:
             self._hung_up()
+        except OSError as error:
+            self._hung_up()
+            reason = (error.strerror or str(error)).lower()
+            raise Stop(Exit.FAILED, f"the answer cannot be written: {reason}") from None
 
     def prose(self, text: str) -> None:
         """Data for people: folded to the screen where there is one, as long as it is in a pipe."""
@@ -71,6 +76,8 @@ class Terminal:
 
     def complain(self, text: str) -> None:
         """What must be seen: stderr."""
+        if self.err.isatty():
+            text = folded(text, self.width).removesuffix("\n")
         try:
             print(text, file=self.err, flush=True)
         except BrokenPipeError:

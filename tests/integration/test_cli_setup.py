@@ -1,5 +1,6 @@
 """The program as a whole: help, versions, wrong words, the ledger's address, codes, streams."""
 
+import errno
 import io
 import os
 import sqlite3
@@ -21,7 +22,6 @@ from tests.support.ledgers import make_ledger
 ASKING = ("who-has-access", "expiring", "history", "status", "verify", "plan")
 ANA = grant("aaaa2222bbbb3333", ends=after(4))
 TOP = Path(__file__).parents[2]
-UNDERWAY = ("checkpoint", "export")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_help_names_every_command_and_its_duty() -> None:
     assert "Usage: iam-ledger" in bare.err
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in UNDERWAY])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_that_needs_no_ledger(name: str) -> None:
     ran = Shell().run(name, "--help", IAM_LEDGER_DATABASE_URL="nonsense")
     assert (ran.code, ran.err) == (0, "")
@@ -258,6 +258,30 @@ def test_a_reader_who_hangs_up_ends_nothing(url: URL) -> None:
     with os.fdopen(write_end, "w") as out, redirect_stdout(out), redirect_stderr(io.StringIO()):
         code = main(["history"], environment=environment, clock=StillClock())
     assert code == 0
+
+
+def test_an_answer_that_cannot_be_written_is_1_and_no_traceback(url: URL) -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def fileno(self) -> int:
+            return os.open(os.devnull, os.O_WRONLY)
+
+    err = io.StringIO()
+    environment = Environment({"IAM_LEDGER_DATABASE_URL": str(url)})
+    with redirect_stdout(Full()), redirect_stderr(err):
+        code = main(["history"], environment=environment, clock=StillClock())
+    assert (code, err.getvalue()) == (1, "the answer cannot be written: no space left on device\n")
+
+
+def test_a_database_that_does_not_answer_is_1_and_named(tmp_path: Path) -> None:
+    ran = Shell().run("migrate", "--database", f"sqlite:///{tmp_path}")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        f"sqlite+aiosqlite:///{tmp_path}: the database did not do it: unable to open database "
+        "file; nothing was written\n"
+    )
 
 
 def python(*arguments: str, cwd: Path, **variables: str) -> "subprocess.CompletedProcess[str]":

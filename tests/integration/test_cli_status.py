@@ -1,12 +1,14 @@
 """`status`: what is exposed first, and the line that ends it by hand."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
 
 from cli.answers import ITEM_KEYS
+from ledger import guards
 from ledger.events import (
     DriftFound,
     Held,
@@ -154,6 +156,7 @@ def test_stuck_refused_missing_left_held_and_drift_have_their_parts(tmp_path: Pa
     found = {name: len(document[name]) for name in ("stuck", "refused", "missing", "left")}
     assert found == {"stuck": 2, "refused": 1, "missing": 1, "left": 1}
     assert (len(document["held"]), len(document["drift"])) == (1, 1)
+    assert document["overdue"] == []
     assert document["left"][0]["state"] == "left"
     assert document["refused"][0]["message"] == "2,100 of 2,048 characters"
     text = shell.run("status").out
@@ -187,6 +190,24 @@ def test_what_is_settled_released_or_removed_is_no_longer_listed(tmp_path: Path)
     )
     document = shell_of(story, tmp_path).run("status", "-o", "json").json
     assert (document["exposed"], document["overdue"], document["held"]) == ([], [], [])
+
+
+def test_what_cannot_be_read_is_told_and_hides_nothing_else(tmp_path: Path) -> None:
+    story = Story().mapped().granted(BOB).applied(BOB, after(0.1)).revoked(BOB, after(1))
+    shell = shell_of(story, tmp_path)
+    assert shell.url is not None
+    drop = [f"DROP TRIGGER {name}" for name in guards.SQLITE]
+    newer = "UPDATE events SET version = 2 WHERE kind = 'settings_changed'"
+    with sqlite3.connect(str(shell.url.database)) as connection:
+        for statement in (*drop, newer, *guards.SQLITE.values()):
+            connection.execute(statement)
+    connection.close()
+    out = shell.run("status").out
+    assert out.startswith("1 exposed")
+    assert "1 cannot be read by this program: what it says is missing here\n  " in out
+    (item,) = shell.run("status", "-o", "json").json["unreadable"]
+    assert (item["position"], item["subject"]) == (3, "settings")
+    assert "settings_changed" in item["message"]
 
 
 @pytest.mark.parametrize("color", [{"NO_COLOR": "1"}, {}])

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli import render
-from cli.render import Column, csv_text, markdown_table, ndjson_text, plain_table, safe
+from cli.render import (
+    Column,
+    cell,
+    csv_text,
+    markdown_table,
+    ndjson_text,
+    plain_table,
+    safe,
+    screen_width,
+    terminal_table,
+)
 from cli.terminal import folded
 
 COLUMNS = (Column("who", "who"), Column("what", "what"))
@@ -29,9 +39,9 @@ def test_csv_reads_back_to_its_rows_and_holds_no_formula(rows: list[tuple[str, s
     assert head == ["who", "what"]
     assert len(read) == len(rows)
     for row, written in zip(read, rows, strict=True):
-        for cell, value in zip(row, written, strict=True):
-            assert cell in (safe(value), f"'{safe(value)}")
-            assert not cell.startswith(("=", "+", "-", "@"))
+        for read_back, value in zip(row, written, strict=True):
+            assert read_back in (safe(value), f"'{safe(value)}")
+            assert not read_back.startswith(("=", "+", "-", "@"))
 
 
 @given(st.lists(st.tuples(UGLY, UGLY), max_size=4))
@@ -48,6 +58,38 @@ def test_a_markdown_table_keeps_its_shape(rows: list[tuple[str, str]]) -> None:
 def test_a_plain_table_has_one_line_a_row(rows: list[tuple[str, str]]) -> None:
     text = plain_table(COLUMNS, [{"who": who, "what": what} for who, what in rows])
     assert len(text.splitlines()) == len(rows) + 1
+
+
+NAMES = st.text(st.sampled_from("abcdefghij-./ 漢é"), max_size=40)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), max_size=5), st.integers(20, 60), st.booleans())
+def test_a_table_on_a_screen_is_never_too_wide_and_loses_nothing(
+    rows: list[tuple[str, str]], width: int, color: bool
+) -> None:
+    columns = (Column("who", "who"), Column("what", "what", width_min=10))
+    given_rows = [{"who": who, "what": what} for who, what in rows]
+    text = terminal_table(columns, given_rows, width=width, color=color)
+    lines = text.splitlines()
+    assert all(screen_width(line) <= width for line in lines)
+    written = sorted("".join(f"{cell(who)}{cell(what)}" for who, what in rows).replace(" ", ""))
+    assert sorted("".join(lines[2:]).replace(" ", "")) == written
+
+
+def test_the_narrow_columns_of_a_table_keep_their_words() -> None:
+    columns = (Column("who", "who"), Column("until", "until", width_min=20), Column("state", "s"))
+    row = {"who": "w" * 90, "until": "2026-03-02T12:00:00Z", "state": "declared"}
+    lines = terminal_table(columns, [row], width=50, color=False).splitlines()
+    assert lines[2].endswith("  2026-03-02T12:00:00Z  declared")
+    assert all(len(line) <= 50 for line in lines)
+
+
+def test_a_state_has_its_colour_and_a_letter_of_two_columns_its_room() -> None:
+    columns = (Column("who", "who"), Column("state", "state"))
+    rows = [{"who": "漢漢", "state": "stuck"}, {"who": "anas", "state": "declared"}]
+    plain = terminal_table(columns, rows, width=80, color=False).splitlines()
+    assert plain[2:] == ["漢漢  stuck", "anas  declared"]
+    assert "\x1b[1;31mstuck\x1b[0m" in terminal_table(columns, rows, width=80, color=True)
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("ab"), UGLY | st.none() | st.lists(UGLY))))
