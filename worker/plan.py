@@ -186,46 +186,51 @@ Removal = Waits | Replaced | RemoveInline | RemoveAttachments
 
 
 def removal_of(view: AccountView, row: GrantRow, now: datetime) -> Removal:
-    """How the objects of `row`, whose end has come, go at `now`."""
-    successor = _successor(view, row, now)
-    if successor is not None and _pending(row, successor, now):
-        return Waits(successor)
+    """How the objects of `row`, whose end has come, go at `now`.
+
+    A name that a live grant carries, and may have been written under, is never taken away.
+    """
+    carrier = _carrier(view, row, now)
+    for successor in (carrier, _continuing(view, row, now)):
+        if successor is not None and _pending(row, successor, now):
+            return Waits(successor)
     if row.grant.object is None:
         return _attachments_of(view, row, now)
-    if (
-        successor is not None
-        and successor.grant.object == row.grant.object
-        and successor.written_position is not None
-    ):
-        return Replaced(successor)
+    if carrier is not None and carrier.written_position is not None:
+        return Replaced(carrier)
     return RemoveInline(row.grant.principal, row.grant.object)
 
 
-def _successor(view: AccountView, row: GrantRow, now: datetime) -> GrantRow | None:
-    """The grant that should stand now under this one's name, or in its place."""
+def _carrier(view: AccountView, row: GrantRow, now: datetime) -> GrantRow | None:
+    """The grant that should stand now under the same name on the same principal."""
+    name, who = row.grant.object, row.grant.principal.key
     for other in view.rows:
-        if other.key == row.key or not writable(other, now):
+        grant = other.grant
+        if other.key == row.key or name is None or not writable(other, now):
             continue
-        same_name = (
-            other.grant.object is not None
-            and other.grant.object == row.grant.object
-            and other.grant.principal.key == row.grant.principal.key
-        )
-        if same_name or other.grant.continues == row.key:
+        if grant.object == name and grant.principal.key == who:
             return other
     return None
+
+
+def _continuing(view: AccountView, row: GrantRow, now: datetime) -> GrantRow | None:
+    """The grant that should stand now in this one's place."""
+    continuing = (other for other in view.rows if other.grant.continues == row.key)
+    return next((other for other in continuing if writable(other, now)), None)
 
 
 def _pending(row: GrantRow, successor: GrantRow, now: datetime) -> bool:
     """Whether the old object must stay until the successor is written.
 
-    A successor that cannot be written keeps the old one until the earlier of the two ends; its own
-    end is still to come, or it would be no successor.
+    One that continues it and cannot be written keeps the old one until the earlier of the two ends
+    (its own is still to come, or it would be no successor); any other keeps it for no longer than
+    a pass.
     """
     if successor.written_position is not None:
         return False
     cannot = successor.trouble is not None and successor.trouble.kind in ("refused", "stuck")
-    return not (cannot and row.grant.window.over(now))
+    continues = successor.grant.continues == row.key
+    return not cannot or (continues and not row.grant.window.over(now))
 
 
 def _attachments_of(view: AccountView, row: GrantRow, now: datetime) -> RemoveAttachments:

@@ -196,3 +196,24 @@ async def test_access_that_is_permanent_now_goes_on_when_its_window_ends(stage: 
     await stage.advance_to(at(3))
     ((_, end),) = stage.aws.intervals(PROD, ANA, READ)
     assert end is None
+
+
+async def test_a_name_that_has_gone_from_grant_to_grant_is_never_taken_from_who_carries_it(
+    stage: Stage,
+) -> None:
+    """A line comes back under its old name while permanent access continues what had it since."""
+    long = temporary("ana", starts_at=at(1.5), expires_at=at(5))
+    other = temporary("ana", starts_at=at(1.25), expires_at=at(3))
+    standing = [permanent("ana", grant="fix")]
+    await stage.ingest(directory(windows=[long], standing=standing))
+    await stage.start()
+    await stage.advance_to(at(1))
+    await stage.ingest(directory(windows=[other]))
+    await stage.advance_to(at(2))
+    await stage.ingest(directory(windows=[long], standing=standing))
+    await stage.settle()
+    *_, row = [row for row in await stage.rows() if row.grant.temporary]
+    assert list(stage.inline(ANA)) == [row.grant.object]
+    await stage.ingest(directory(windows=[long]))
+    await stage.advance_to(at(6))
+    assert stage.aws.intervals(PROD, ANA, READ)[-1][1] == at(5)
