@@ -9,6 +9,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -208,6 +209,7 @@ def test_what_only_sqlite_understands_is_said_in_one_seam(word: str) -> None:
     assert said <= SEAM, f"{word} is for the seam only"
 
 
+@cache
 def code_of(path: Path) -> str:
     """A file's text without its prose."""
     tree = ast.parse(path.read_text("utf-8"))
