@@ -137,7 +137,7 @@ def _property(text: str) -> str:
 
 def gitlab_report(problems: Sequence[Problem], folder: str) -> str:
     """A Code Quality report (GitLab, "Code Quality report format")."""
-    return render.list_text(
+    return render.json_text(
         [
             {
                 "description": _said(problem),

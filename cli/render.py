@@ -81,22 +81,13 @@ def cell(value: object) -> str:
 # --- formats ----------------------------------------------------------------------------------
 
 
-def json_text(document: Mapping[str, object]) -> str:
-    """One document; keys stand as given."""
-    return orjson.dumps(
-        document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE, default=str
-    ).decode()
-
-
-def list_text(items: Sequence[Row]) -> str:
-    """A bare list, for formats that are not ours."""
-    return orjson.dumps(items, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+def json_text(document: Mapping[str, object] | Sequence[Row]) -> str:
+    """One document; keys stand as given. A list is for formats that are not ours."""
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def ndjson_text(rows: Iterable[Row]) -> str:
-    return "".join(
-        orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE, default=str).decode() for row in rows
-    )
+    return "".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE).decode() for row in rows)
 
 
 def csv_text(keys: Sequence[str], rows: Iterable[Row]) -> str:
