@@ -89,8 +89,10 @@ async def stream_envelopes(
     if after is not None:
         query = query.where(events.c.position > after)
     async with connection.stream(query, execution_options={"yield_per": STREAM_ROWS}) as result:
-        async for row in result.mappings():
-            yield envelope_of(row)
+        # By partitions: a row by itself costs a switch between greenlets, a third of the reading.
+        async for some in result.mappings().partitions():
+            for row in some:
+                yield envelope_of(row)
 
 
 async def read_events(connection: AsyncConnection, query: Select[Any]) -> tuple[Recorded, ...]:

@@ -177,7 +177,7 @@ async def _look_at_guards(connection: AsyncConnection, audit: Audit) -> None:
     standing = await connection.run_sync(triggers)
     for name in guards.missing(connection.dialect.name, standing):
         audit.found(0, "guards", f"{name} does not stand as written: rows could be changed")
-    for name in sorted(standing.keys() - guards.SQLITE.keys()):
+    for name in sorted(standing.keys() - set(guards.names(connection.dialect.name))):
         audit.found(0, "guards", f"the trigger {name} is not ours: nobody knows what it did")
 
 
@@ -186,8 +186,9 @@ async def _compare_tables(connection: AsyncConnection, audit: Audit) -> None:
     order = (grants.c.grant_id, grants.c.turn)
     query = select(grants).order_by(*order)
     async with connection.stream(query, execution_options=streaming) as result:
-        async for columns in result.mappings():
-            audit.compare_grant(columns)
+        async for some in result.mappings().partitions():
+            for columns in some:
+                audit.compare_grant(columns)
     async with connection.stream(select(latest), execution_options=streaming) as result:
         async for row in result.mappings():
             key = LatestKey(row["topic"], row["account"], row["team"], row["name"])

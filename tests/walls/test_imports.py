@@ -49,6 +49,8 @@ def lint(folder: Path, contract: str) -> subprocess.CompletedProcess[str]:
         ("aws", "cli/planted.py", "from botocore.exceptions import ClientError"),
         ("yaml", "ledger/planted.py", "import yaml"),
         ("yaml", "cli/planted.py", "import yaml"),
+        ("signatures", "ledger/planted.py", "import cryptography"),
+        ("signatures", "cli/planted.py", "from cryptography.exceptions import InvalidSignature"),
         ("metrics", "worker/planted.py", "import prometheus_client"),
         ("http", "worker/planted.py", "from aiohttp import web"),
         ("terminal", "worker/planted.py", "import click"),
