@@ -1,0 +1,129 @@
+"""What is called drift, what is not, and when a difference is believed."""
+
+from datetime import timedelta
+
+import pytest
+
+from ledger.events import Made
+from tests.support.histories import after
+from tests.unit.worker.views import (
+    ANA,
+    DOCUMENT,
+    OWN,
+    READ_ONLY,
+    attachment,
+    fix,
+    row,
+    view,
+    written,
+)
+from worker.account import AccountState, ManagedPolicyState, PrincipalState
+from worker.documents import canonical
+from worker.drift import Comparison, Difference, compare, judged
+
+NOW = after(1)
+TEXT = canonical(DOCUMENT)
+INLINE = Made("inline", "iam-ledger-g", TEXT.sha256)
+
+
+def state(
+    *,
+    inline: dict[str, str] | None = None,
+    attached: tuple[str, ...] = (),
+    policy: str | None = None,
+) -> AccountState:
+    """What AWS holds of ana, and of the policy of ours."""
+    ana = PrincipalState(ANA, "AID1", inline or {}, frozenset(attached))
+    policies = {}
+    if policy is not None:
+        policies["payments-fix"] = ManagedPolicyState(
+            "payments-fix", "/iam-ledger/", OWN, policy, "v1", ("v1",)
+        )
+    return AccountState({ANA.key: ana}, policies)
+
+
+def kinds(found: Comparison) -> list[str]:
+    return [difference.drift for difference in found.differences]
+
+
+COPY = row(ends=4, written=True, made=[INLINE])
+
+
+@pytest.mark.parametrize(
+    ("inline", "wanted"),
+    [
+        ({"iam-ledger-g": DOCUMENT}, []),
+        ({"iam-ledger-g": DOCUMENT.replace(",", " ,\n")}, []),
+        ({"iam-ledger-g": DOCUMENT.replace("Get", "Put")}, ["altered"]),
+        ({"iam-ledger-g": '{"what": "is this"}'}, ["altered"]),
+        ({}, ["missing"]),
+        ({"iam-ledger-G": DOCUMENT}, ["missing"]),
+    ],
+)
+def test_a_copy_is_compared_by_what_it_says(inline: dict[str, str], wanted: list[str]) -> None:
+    assert kinds(compare(view(COPY), state(inline=inline), NOW)) == wanted
+
+
+def test_a_principal_that_is_gone_misses_all_it_had() -> None:
+    rows = (COPY, row("b", written=True, made=[attachment()]))
+    found = compare(view(*rows, policy=fix(), made=written()), AccountState({}, {}), NOW)
+    assert kinds(found) == ["missing", "missing", "missing"]
+    assert [difference.object.split()[0] for difference in found.differences] == [
+        "inline",
+        "attachment",
+        "policy",
+    ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        row(ends=4, made=[INLINE]),
+        row(ends=1, written=True, made=[INLINE]),
+        row(ends=4, revoked=0.5, written=True, made=[INLINE]),
+        row(ends=4, written=True, made=[INLINE], trouble="refused"),
+    ],
+)
+def test_what_should_not_stand_now_is_not_missed(other: object) -> None:
+    """Never written, over, revoked, or taken away by us since it no longer fitted."""
+    assert kinds(compare(view(other), state(), NOW)) == []  # type: ignore[arg-type]  # a row
+
+
+def test_our_policy_on_somebody_whom_no_grant_names_is_extra() -> None:
+    grants = [row(written=True, made=[attachment()])]
+    standing = state(attached=(OWN, READ_ONLY), policy=DOCUMENT)
+    assert kinds(compare(view(*grants, policy=fix()), standing, NOW)) == []
+    assert kinds(compare(view(policy=fix()), standing, NOW)) == ["extra"]
+    owing = row(revoked=0.5, written=True, made=[attachment()])
+    assert kinds(compare(view(owing, policy=fix()), standing, NOW)) == [], "its removal is owed"
+
+
+def test_a_policy_of_ours_is_compared_unless_it_is_about_to_change() -> None:
+    ours = view(policy=fix(), made=written())
+    assert kinds(compare(ours, state(), NOW)) == ["missing"]
+    assert kinds(compare(ours, state(policy=DOCUMENT), NOW)) == ["altered"], "the hash differs"
+    assert kinds(compare(view(policy=fix(), made=written(4)), state(), NOW)) == []
+    assert kinds(compare(view(made=written(), retired=True), state(), NOW)) == []
+
+
+def test_what_is_named_like_ours_and_no_open_grant_carries_is_a_stranger() -> None:
+    standing = state(inline={"iam-ledger-g": DOCUMENT, "iam-ledger-x": DOCUMENT, "other": DOCUMENT})
+    found = compare(view(row(ends=4, written=True, made=[INLINE])), standing, NOW)
+    assert found.strangers == ((ANA, "iam-ledger-x"),)
+
+
+def test_a_difference_is_believed_after_two_minutes_unless_there_is_only_one_look() -> None:
+    two = timedelta(minutes=2)
+    found = (Difference("extra", "attachment user/ana x"),)
+    seen = {"attachment user/ana x": NOW}
+    assert judged(found, seen, NOW + two - timedelta(seconds=1), at_once=False) == ()
+    assert judged(found, seen, NOW + two, at_once=False) == found
+    assert judged(found, {}, NOW, at_once=False) == ()
+    assert judged(found, {}, NOW, at_once=True) == found
+
+
+def test_what_we_wrote_a_moment_ago_is_not_judged_even_by_one_look() -> None:
+    fresh = Difference("missing", "inline user/ana iam-ledger-g", COPY)
+    written_at = COPY.applied.at if COPY.applied else NOW
+    assert judged((fresh,), {}, written_at + timedelta(minutes=1), at_once=True) == ()
+    assert judged((fresh,), {}, written_at + timedelta(minutes=2), at_once=True) == (fresh,)
