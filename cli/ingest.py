@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli import plan, render
+from cli import plan, render, sealing
 from cli.ci import Given
 from cli.directory import Files, read_directory, wrong_directory
 from cli.exits import Exit, Stop
@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 @click.option("--merged-at", type=MomentType(), metavar="T", help="When it was merged.")
 @click.option("--pull-request", metavar="URL", help="Which pull request brought it.")
 @click.option("--run-url", metavar="URL", help="Of this run.")
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where a signed checkpoint of the result goes; else IAM_LEDGER_CHECKPOINT_FILE.",
+)
 @with_wait
 @with_output(*plan.FORMATS)
 @with_database
@@ -53,6 +59,7 @@ def command(
     merged_at: Moment | None,
     pull_request: str | None,
     run_url: str | None,
+    checkpoint: Path | None,
     wait: timedelta | None,
     output: render.Format,
 ) -> int:
@@ -73,14 +80,21 @@ def command(
     if dry_run:
         if wait is not None:
             raise click.UsageError("--wait has nothing to wait for with --dry-run")
+        if checkpoint is not None:
+            raise click.UsageError("--checkpoint has nothing to sign with --dry-run")
         return plan.show(session, config, plan.look(session, files, flags), output)
-    difference, stopped = _ingest(session, files, flags)
-    if wait is None or stopped is not None or difference.report.errors:
+    seal = sealing.prepare(session, checkpoint)
+    difference, stopped = _ingest(session, files, flags, seal)
+    done = stopped is None and not difference.report.errors
+    unsealed = sealing.finish(session, seal) if done else None
+    if wait is None or not done:
         code = plan.show(session, config, difference, output)
     else:
         code = _show_and_wait(session, config, difference, output, wait)
     if stopped is not None:
         raise Stop(Exit.STOPPED, stopped)
+    if unsealed is not None:
+        raise unsealed
     return code
 
 
@@ -90,7 +104,9 @@ def _instant(moment: Moment | None) -> datetime | None:
     return None if moment is None else moment.start
 
 
-def _ingest(session: Session, files: Files, flags: Flags) -> "tuple[Difference, str | None]":
+def _ingest(
+    session: Session, files: Files, flags: Flags, seal: sealing.Seal | None
+) -> "tuple[Difference, str | None]":
     """What was done, and None; or what would have been done, and why it was not."""
     from cli.difference import Difference
 
@@ -98,17 +114,18 @@ def _ingest(session: Session, files: Files, flags: Flags) -> "tuple[Difference, 
     if files.empty and not session.has_ledger():
         raise wrong_directory(files.config)
     session.migrate()
-    report, stopped = session.ask(lambda ledger: _attempt(ledger, request, files))
+    report, stopped = session.ask(lambda ledger: _attempt(ledger, request, files, seal))
     return Difference(report, request.now), stopped
 
 
 async def _attempt(
-    ledger: "Ledger", request: "IngestRequest", files: Files
+    ledger: "Ledger", request: "IngestRequest", files: Files, seal: sealing.Seal | None
 ) -> "tuple[Report, str | None]":
     from ledger.errors import StaleCommit
     from ledger.ingest import BrakeMet
     from ledger.ingest import plan as look_again
 
+    await sealing.refuse_broken(ledger, seal)
     try:
         return await plan.read_in(ledger, request, files), None
     except (BrakeMet, StaleCommit) as stopped:
