@@ -77,7 +77,7 @@ DIFFERENCES = (
         "answers GetAccountAuthorizationDetails whole, whatever MaxItems says, and its policies "
         "without names",
         "pages, and PolicyName (API reference, ManagedPolicyDetail)",
-        "the real account takes the name from the ARN; paging is tried in worker/aws's own tests",
+        "the real account takes the name from the ARN; paging is held in test_aws_pages.py",
     ),
     Difference(
         "answers AssumeRole for any role, with any external id",
