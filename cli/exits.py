@@ -12,6 +12,8 @@ from ledger.errors import (
     LedgerError,
     LedgerMissing,
     LedgerOutdated,
+    LedgerReadOnly,
+    LedgerRefused,
     StaleCommit,
     UnknownEvent,
 )
@@ -47,6 +49,8 @@ class Stop(Exception):
 _CODES: tuple[tuple[type[LedgerError], Exit], ...] = (
     (LedgerMissing, Exit.CONFIGURATION),
     (LedgerOutdated, Exit.CONFIGURATION),
+    (LedgerRefused, Exit.CONFIGURATION),
+    (LedgerReadOnly, Exit.CONFIGURATION),
     (UnknownEvent, Exit.CONFIGURATION),
     (HistoryUnknown, Exit.CONFIGURATION),
     (CheckpointRefused, Exit.CONFIGURATION),

@@ -17,6 +17,15 @@ class LedgerUnavailable(LedgerError):
     """The database did not answer: weather. The same call may work later; nothing was written."""
 
 
+class LedgerRefused(LedgerUnavailable):
+    """The database lets us not in, or not do it: a person must look at the address, the password or
+    the role. Weather to a worker that runs, since passwords are renewed."""
+
+
+class LedgerReadOnly(LedgerUnavailable):
+    """The server only reads: a replica, or a primary that became one. Go to the primary."""
+
+
 class LedgerBusy(LedgerError):
     """Another process holds what only one may hold."""
 

@@ -35,12 +35,17 @@ POSITION = BigInteger().with_variant(Integer(), "sqlite")
 a hidden one, by which INSERT OR REPLACE could erase a row behind the back of every trigger."""
 
 
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Compared byte by byte, as SQLite does: ranges over prefixes and orders are the same on both, and
+no new version of the system's collations can spoil an index."""
+
+
 def _instant(name: str, *, nullable: bool = True) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
 
 
 def _text(name: str, *, nullable: bool = True) -> Column[str]:
-    return Column(name, Text, nullable=nullable)
+    return Column(name, TEXT, nullable=nullable)
 
 
 events = Table(

@@ -7,10 +7,19 @@ from sqlalchemy import Connection
 
 from ledger import guards
 from ledger.schema import metadata
-from ledger.store.dialect import dispose, for_writing, open_engine, parse_url, triggers, weather
+from ledger.store.dialect import (
+    check_server,
+    dispose,
+    for_writing,
+    open_engine,
+    parse_url,
+    triggers,
+    weather,
+)
 
 
 def _migrate(connection: Connection) -> None:
+    check_server(connection)
     context.configure(connection=connection, target_metadata=metadata)
     with context.begin_transaction():
         context.run_migrations()
@@ -23,8 +32,9 @@ def _put_guards_back(connection: Connection) -> None:
     dialect = connection.dialect.name
     for name in guards.missing(dialect, standing):
         if name in standing:
-            connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        connection.exec_driver_sql(guards.statement(dialect, name))
+            connection.exec_driver_sql(guards.removing(dialect, name))
+        for ddl in guards.making(dialect, name):
+            connection.exec_driver_sql(ddl)
 
 
 async def _online() -> None:

@@ -1,3 +1,8 @@
 """Fixtures that every test may ask for by name."""
 
-pytest_plugins = ["tests.support.ledgers", "tests.support.moto_server", "tests.support.stage"]
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.ledgers",
+    "tests.support.moto_server",
+    "tests.support.stage",
+]

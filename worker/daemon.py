@@ -93,8 +93,15 @@ class Daemon:
 
     async def _serve(self, position: int) -> None:
         shared, settings = self._shared, self._shared.settings
-        every = timedelta(seconds=settings.watch_every_s)
-        self._feed = Feed(self._door, shared.clock, shared.metrics, every=every, position=position)
+        watch = self._door.watch
+        self._feed = Feed(
+            self._door,
+            shared.clock,
+            shared.metrics,
+            every=timedelta(seconds=watch.every_s or settings.watch_every_s),
+            position=position,
+            heard=watch.heard,
+        )
         async with asyncio.TaskGroup() as tasks:
             for keeper in self._keepers.values():
                 tasks.create_task(keeper.run())

@@ -1,7 +1,8 @@
 """Follows the ledger: whatever is appended by somebody else is told within one look.
 
-A look costs microseconds while nothing happens. Weather of the database is counted and outlived:
-the keepers have clocks of their own, and a nudge that comes late costs latency only.
+A look costs microseconds while nothing happens; where the ledger can be heard (PostgreSQL), none is
+taken without cause for seconds. Weather of the database is counted and outlived: the keepers have
+clocks of their own, and a nudge that comes late costs latency only.
 """
 
 import asyncio
@@ -41,8 +42,16 @@ class Feed:
     """One process's ear to the ledger."""
 
     def __init__(
-        self, news: News, clock: Clock, metrics: Metrics, *, every: timedelta, position: int
+        self,
+        news: News,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        every: timedelta,
+        position: int,
+        heard: asyncio.Event | None = None,
     ) -> None:
+        """Looks `every` so often, and as soon as `heard` is set, which looking clears."""
         self.answered_at: datetime | None = None
         """When the ledger last answered; None: never yet."""
         self._news = news
@@ -51,6 +60,7 @@ class Feed:
         self._every = every
         self._position = position
         self._behind = False
+        self._wakers = () if heard is None else (heard,)
 
     async def run(self, tell: Tell, stop: asyncio.Event, *, on_return: Callable[[], None]) -> None:
         """Looks until the worker stops; `tell` hears of all that is behind `position`.
@@ -70,13 +80,14 @@ class Feed:
                 self._metrics.ledger_errors.inc()
                 log.warning("ledger_unavailable", why=str(error))
                 await self._clock.sleep_until(self._clock.now() + AWAY_PAUSE, stop)
-            await self._clock.sleep_until(self._clock.now() + self._every, stop)
+                continue
+            due = self._clock.now() + self._every
+            await self._clock.sleep_until(due, stop, *self._wakers)
 
     async def look(self, tell: Tell) -> None:
         """Tells what is new, if anything; LedgerUnavailable leaves it for the next look."""
-        changed = self._news.changed()
-        self.answered_at = self._clock.now()
-        if not (changed or self._behind):
+        if not (self._news.changed() or self._behind):
+            self.answered_at = self._clock.now()
             return
         self._behind = True
         while seen := await self._news.seen_after(self._position):
@@ -86,3 +97,4 @@ class Feed:
             if len(seen) < SEEN_MAX:
                 break
         self._behind = False
+        self.answered_at = self._clock.now()

@@ -9,7 +9,7 @@ from ledger.project import GrantRow
 from ledger.state import AccountView
 from ledger.store import Ledger
 from ledger.store.append import Appended, read_head
-from ledger.store.dialect import Watch
+from ledger.store.dialect import Watch, open_watch
 from ledger.store.feed import Seen, seen_after
 from ledger.store.standing import AccountStatus, write_accounts
 from ledger.store.views import accounts_to_keep, closed_rows_of, read_account
@@ -20,7 +20,7 @@ class LedgerDoor:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._watch = Watch(ledger.url)
+        self._watch = open_watch(ledger.url, ledger.address)
 
     def close(self) -> None:
         self._watch.close()
@@ -39,6 +39,11 @@ class LedgerDoor:
             return await closed_rows_of(connection, account, objects)
 
     # --- for the daemon and its feed ------------------------------------------------------------
+
+    @property
+    def watch(self) -> Watch:
+        """The ear itself: when it is worth asking."""
+        return self._watch
 
     def changed(self) -> bool:
         return self._watch.changed()

@@ -27,7 +27,8 @@ class WorkerSettings:
     """How often an account is read whole with nothing due: bounds how long drift goes unseen."""
 
     watch_every_s: float = 0.05
-    """How often the ledger is asked for news: the most a new grant waits; 0.7 % of a core."""
+    """How often a SQLite ledger is asked for news: the most a new grant waits; 0.7 % of a core.
+    On PostgreSQL the worker is told."""
 
     grace_s: float = 20.0
     """How long a stopping worker lets the calls under way end before it abandons them."""

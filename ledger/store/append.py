@@ -20,6 +20,7 @@ from ledger.project import GrantRow, LatestKey, fold, latest_keys, row_key
 from ledger.rows import columns_of, row_of
 from ledger.schema import events, grants, latest
 from ledger.state import Head
+from ledger.store.dialect import clock_us, insert_rows
 
 CHUNK = 400
 """Values in one IN list: below every engine's limit on bound parameters."""
@@ -62,12 +63,16 @@ async def append(
 ) -> Appended:
     """Appends what does not stand yet; the caller holds the append lock and commits.
 
-    `recorded_at` is `now`, or the head's where `now` is earlier: it never goes backwards.
+    `recorded_at` is the database server's time, on SQLite `now`; or the head's where that is later:
+    it never goes backwards.
     """
     head = await read_head(connection)
     keys = [dedup_key(draft.event, draft.cause) for draft in drafts]
     standing = await _standing(connection, keys)
-    recorded_at_us = microseconds(max(now, head.recorded_at or now))
+    clock = await clock_us(connection)
+    recorded_at_us = microseconds(now) if clock is None else clock
+    if head.recorded_at is not None:
+        recorded_at_us = max(recorded_at_us, microseconds(head.recorded_at))
     position, prev_hash = head.position, head.hash
     new: list[Recorded] = []
     rows: list[dict[str, Any]] = []
@@ -85,7 +90,7 @@ async def append(
             )
         )
     if rows:
-        await connection.execute(insert(events), rows)
+        await insert_rows(connection, events, rows)
         await project(connection, new)
     return Appended(tuple(standing[key] for key in keys), tuple(new), position)
 

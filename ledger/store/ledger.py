@@ -19,8 +19,11 @@ from ledger.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
 from ledger.schema import REVISION, events
 from ledger.store.append import Appended, append
 from ledger.store.dialect import (
+    Address,
+    check_server,
     dispose,
     file_of,
+    for_reading,
     for_writing,
     open_engine,
     shown,
@@ -52,9 +55,13 @@ class _Waiting:
 class Ledger:
     """One open ledger. Use as an async context manager; any number of tasks may share it."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, address: Address | None = None) -> None:
+        """`address` says anew where it is, for each connection: passwords are renewed. None: `url`,
+        for ever."""
         self.url = url
-        self._engine = open_engine(url)
+        self.address = address
+        self._engine = open_engine(url, address=address)
+        self._reader = for_reading(self._engine)
         self._writer = for_writing(self._engine)
         self._waiting: dict[_Waiting, None] = {}
         self._turn = asyncio.Lock()
@@ -71,7 +78,7 @@ class Ledger:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that sees one instant of the ledger; LedgerUnavailable as weather."""
         with weather():
-            async with self._engine.connect() as connection:
+            async with self._reader.connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -161,6 +168,7 @@ class Ledger:
                 "make one with `iam-ledger migrate`"
             )
         async with self.reading() as connection:
+            await connection.run_sync(check_server)
             tables = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
             if events.name not in tables or "alembic_version" not in tables:
                 raise LedgerMissing(

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from ledger.commits import HistoryUnknown
 from ledger.decide.decision import Declared, Gone, Origin
@@ -22,17 +22,13 @@ from ledger.store.append import read_head
 from ledger.store.reads import all_grants, events_at, read_grants
 from ledger.store.views import read_intent
 from tests.support.builders import NOW, Book, Files, at, directory, permanent, temporary
-from tests.support.ledgers import make_ledger
+
+pytestmark = pytest.mark.every_engine
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> object:
-    return make_ledger(tmp_path)
-
-
-@pytest.fixture
-async def ledger(url: object) -> AsyncIterator[Ledger]:
-    async with Ledger(url) as opened:  # type: ignore[arg-type]  # a URL, made outside the loop
+async def ledger(ledger_url: URL) -> AsyncIterator[Ledger]:
+    async with Ledger(ledger_url) as opened:
         yield opened
 
 

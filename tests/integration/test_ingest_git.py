@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from cli.blame import GitTrace, given_trace
 from cli.ci import Given
@@ -17,7 +18,6 @@ from ledger.events import Granted, Ingested
 from ledger.ingest import IngestRequest, Report, ingest, plan
 from ledger.store import Ledger
 from tests.support.builders import NOW, at, directory, permanent, temporary
-from tests.support.ledgers import make_ledger
 from tests.support.repositories import BEN, Repository
 
 ONE = directory(standing=[permanent("ana")])
@@ -26,13 +26,8 @@ THREE = directory(standing=[permanent("ana", "bob", "carl")])
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> object:
-    return make_ledger(tmp_path)
-
-
-@pytest.fixture
-async def ledger(url: object) -> AsyncIterator[Ledger]:
-    async with Ledger(url) as opened:  # type: ignore[arg-type]  # a URL, made outside the loop
+async def ledger(ledger_url: URL) -> AsyncIterator[Ledger]:
+    async with Ledger(ledger_url) as opened:
         yield opened
 
 

@@ -12,6 +12,8 @@ from ledger.store.append import count_events
 from ledger.store.standing import AccountStatus, read_accounts, write_accounts
 from tests.support.histories import DEV, NOON, PROD, after
 
+pytestmark = pytest.mark.every_engine
+
 KEPT = AccountStatus(
     PROD,
     (),

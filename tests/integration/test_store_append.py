@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, event
@@ -23,7 +22,9 @@ from ledger.store.append import Appended, append
 from ledger.store.reads import all_grants, read_grants, stream_envelopes
 from ledger.store.verify import verify
 from tests.support.histories import ATTACHED, NOON, PROD, TEAM, after, grant
-from tests.support.ledgers import make_ledger, raw
+from tests.support.ledgers import NewLedger, another_writer, raw
+
+pytestmark = pytest.mark.every_engine
 
 FIX = Draft(PolicyDefined(Policy(TEAM, "fix", "payments-fix", "{}")), 0)
 WHAT = grant("aaaaaaaaaaaaaaaa", ends=after(2))
@@ -260,13 +261,13 @@ def at_step(step: int, call: Callable[[], object]) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("victims", [(0,), (3,), (0, 3)], ids=["who-commits", "a-waiter", "both"])
 async def test_a_cancelled_append_fails_nobody_else_and_may_be_repeated(
-    tmp_path: Path, victims: tuple[int, ...]
+    new_ledger: NewLedger, victims: tuple[int, ...]
 ) -> None:
     """Cancelled at every step of the commit that the first makes for all."""
     step, steps = 0, 1
     while step < steps:
         step += 1
-        async with Ledger(make_ledger(tmp_path, f"{step}.db")) as ledger:
+        async with Ledger(new_ledger()) as ledger:
             tasks: list[asyncio.Task[Appended]] = []
 
             def cancel(tasks: list[asyncio.Task[Appended]] = tasks) -> None:
@@ -296,8 +297,7 @@ async def test_a_database_that_does_not_answer_fails_all_who_wait_and_loses_noth
     monkeypatch.setattr(dialect, "BUSY_TIMEOUT_S", 0.05)
     async with Ledger(ledger_url) as ledger:
         await ledger.append([FIX], now=NOON)
-        with raw(ledger_url) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with another_writer(ledger_url):
             done = await asyncio.gather(
                 *(ledger.append([numbered(n)], now=NOON) for n in range(3)), return_exceptions=True
             )

@@ -1,7 +1,7 @@
-"""PostgreSQL comes later, and nothing that is written until then may stand in its way.
+"""What only one engine understands is said in one seam, and all else is said to both alike.
 
-Every function of the store runs once on SQLite; every statement that it emits must compile for
-PostgreSQL too. What only SQLite understands is said in one seam.
+Every function of the store runs once on each engine, and every statement that it emits on SQLite
+must compile for PostgreSQL too.
 """
 
 import ast
@@ -174,7 +174,7 @@ async def test_every_statement_of_the_store_compiles_for_postgresql(ledger: Ledg
             pass
     missed = {name for code, name in functions_with_sql().items() if code not in called}
     assert missed == set(), "these were not run: call them in this test"
-    dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
     texts = {str(statement.compile(dialect=dialect)) for statement in statements}
     assert len(texts) > 40
     plain = ("SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "WITH RECURSIVE ")
@@ -195,7 +195,7 @@ SQLITE_ONLY = (
     "ON CONFLICT",
     "dialects.sqlite",
 )
-SEAM = {"ledger/store/dialect.py", "ledger/guards.py", "migrations/env.py"}
+SEAM = ("ledger/store/dialect/", "ledger/guards.py", "migrations/env.py")
 
 
 @pytest.mark.parametrize("word", SQLITE_ONLY)
@@ -206,7 +206,7 @@ def test_what_only_sqlite_understands_is_said_in_one_seam(word: str) -> None:
         for path in sorted((ROOT / room).rglob("*.py"))
         if word in code_of(path)
     }
-    assert said <= SEAM, f"{word} is for the seam only"
+    assert not [path for path in said if not path.startswith(SEAM)], f"{word} is for the seam only"
 
 
 @cache

@@ -16,7 +16,7 @@ from ledger.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
 from ledger.schema import REVISION
 from ledger.store import Ledger
 from ledger.store.append import read_head
-from ledger.store.dialect import file_of, parse_url, shown
+from ledger.store.dialect import file_of, parse_url, postgresql, shown
 from tests.support.histories import NOON
 from tests.support.ledgers import make_ledger, raw
 
@@ -191,9 +191,10 @@ async def test_a_damaged_database_is_weather_for_whoever_reads(ledger_url: URL) 
     ("text", "message"),
     [
         ("iam-ledger.db", "cannot be read; write for example sqlite"),
-        ("postgresql://bob:secret@db/ledger", "only sqlite.aiosqlite is supported"),
-        ("mysql://bob:secret@db/ledger", "only sqlite.aiosqlite is supported"),
-        ("sqlite+pysqlite:///x.db", "only sqlite.aiosqlite is supported"),
+        ("postgresql+asyncpg://bob:secret@db/ledger", "only sqlite.aiosqlite and postgresql.psyco"),
+        ("postgresql://bob:secret@db", "names no database; end it with /name"),
+        ("mysql://bob:secret@db/ledger", "only sqlite.aiosqlite and postgresql.psycopg are"),
+        ("sqlite+pysqlite:///x.db", "only sqlite.aiosqlite and postgresql.psycopg are supported"),
         ("sqlite://", "names no file"),
         ("sqlite+aiosqlite:///:memory:", "names no file"),
         ("sqlite+aiosqlite://", "names no file"),
@@ -209,3 +210,23 @@ def test_an_address_that_this_version_cannot_use_says_why_without_its_password(
 
 def test_a_plain_sqlite_address_is_understood() -> None:
     assert parse_url("sqlite:///some/ledger.db") == parse_url("sqlite+aiosqlite:///some/ledger.db")
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_a_plain_postgresql_address_is_understood_with_all_that_libpq_is_told(scheme: str) -> None:
+    asked = "sslmode=verify-full&sslrootcert=/etc/rds.pem&target_session_attrs=read-write"
+    url = parse_url(f"{scheme}://bob:secret@db:5433/ledger?{asked}")
+    assert url.drivername == "postgresql+psycopg"
+    assert "secret" not in shown(url)
+    told = postgresql.parameters(url)
+    assert told["sslmode"] == "verify-full"
+    assert told["sslrootcert"] == "/etc/rds.pem"
+    assert told["target_session_attrs"] == "read-write"
+    assert (told["user"], told["password"], told["dbname"]) == ("bob", "secret", "ledger")
+
+
+def test_what_the_address_says_goes_before_what_we_would_say() -> None:
+    url = parse_url("postgresql:///ledger?connect_timeout=3&application_name=mine&host=/run/pg")
+    told = postgresql.parameters(url)
+    assert (told["connect_timeout"], told["application_name"]) == ("3", "mine")
+    assert told["keepalives_idle"] == 15

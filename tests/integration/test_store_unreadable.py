@@ -42,6 +42,8 @@ from ledger.store.views import accounts_to_keep, read_account, read_intent
 from tests.support.histories import DEV, NOON, PROD, TEAM, after, grant
 from tests.support.ledgers import overwrite, raw, tampering
 
+pytestmark = pytest.mark.every_engine
+
 MAPPED = Account(TEAM, "prod", PROD, "Deployer")
 OTHER = Account(TEAM, "dev", DEV, "Deployer")
 FIX = Policy(TEAM, "fix", "payments-fix", '{"Statement":[]}')

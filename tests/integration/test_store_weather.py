@@ -20,7 +20,7 @@ from ledger.events import PolicyDefined, Stuck
 from ledger.model import AccountId, Policy
 from ledger.store import Ledger, dialect
 from ledger.store.append import Appended, count_events
-from ledger.store.dialect import Watch, file_of, single_worker, weather
+from ledger.store.dialect import Watch, file_of, open_watch, single_worker, weather
 from ledger.store.standing import AccountStatus, write_accounts
 from ledger.store.verify import verify
 from tests.support.histories import NOON, PROD, TEAM
@@ -235,7 +235,7 @@ async def test_a_worker_that_is_killed_holds_nothing(ledger_url: URL) -> None:
 
 @pytest.fixture
 def watch(ledger_url: URL) -> Iterator[Watch]:
-    opened = Watch(ledger_url)
+    opened = open_watch(ledger_url)
     yield opened
     opened.close()
 

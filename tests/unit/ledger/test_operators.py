@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from ledger.errors import NotFound
 from ledger.events import Held, Released, Revoked
@@ -27,7 +27,8 @@ from tests.support.builders import (
     permanent,
     temporary,
 )
-from tests.support.ledgers import make_ledger
+
+pytestmark = pytest.mark.every_engine
 
 FILES = directory(
     standing=[permanent("ana", "bob"), permanent("ana", environment="dev")],
@@ -36,13 +37,8 @@ FILES = directory(
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> object:
-    return make_ledger(tmp_path)
-
-
-@pytest.fixture
-async def ledger(url: object) -> AsyncIterator[Ledger]:
-    async with Ledger(url) as opened:  # type: ignore[arg-type]  # a URL, made outside the loop
+async def ledger(ledger_url: URL) -> AsyncIterator[Ledger]:
+    async with Ledger(ledger_url) as opened:
         await take(opened, FILES)
         yield opened
 

@@ -1,7 +1,4 @@
-"""The one seam between engines: how to open, lock, watch and read a database's own mind.
-
-All that only SQLite (or later only PostgreSQL) can do stands here; the rest is portable.
-"""
+"""SQLite: one file, one machine. Its transactions, its power cuts, its lock and its counter."""
 
 import asyncio
 import fcntl
@@ -12,61 +9,21 @@ from os import getpid
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolExhausted
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ledger.errors import LedgerBusy, LedgerMissing, LedgerUnavailable
-
-BUSY_TIMEOUT_S = 30
-"""How long a writer waits for another; 10,000 events hold the lock for about 0.2 s."""
+from ledger.errors import LedgerBusy, LedgerError, LedgerMissing, LedgerUnavailable
+from ledger.store.dialect.address import file_of
 
 
-def parse_url(text: str) -> URL:
-    """`text` as a database URL that this version can use; LedgerMissing says what is wrong."""
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise LedgerMissing(
-            "the database URL cannot be read; write for example sqlite+aiosqlite:///iam-ledger.db"
-        ) from None
-    if url.drivername == "sqlite":
-        url = url.set(drivername="sqlite+aiosqlite")
-    if url.drivername != "sqlite+aiosqlite":
-        raise LedgerMissing(
-            f"{shown(url)}: only sqlite+aiosqlite is supported by this version; "
-            "PostgreSQL comes in a later one"
-        )
-    if file_of(url) is None:
-        raise LedgerMissing(
-            f"{shown(url)} names no file; a ledger in memory would be gone with this process"
-        )
-    return url
-
-
-def shown(url: URL) -> str:
-    """The URL for people: the password left out, wherever in it drivers let it stand."""
-    if url.host and "@" in url.host:  # a password with an unescaped `@` in it
-        url = url.set(host=url.host.rpartition("@")[2])
-    secret = {name: "hidden" for name in url.query if "password" in name.casefold()}
-    return url.update_query_dict(secret).render_as_string(hide_password=True)
-
-
-def file_of(url: URL) -> Path | None:
-    """The file of a SQLite database; None for one in memory."""
-    if not url.database or url.database == ":memory:":
-        return None
-    return Path(url.database)
-
-
-def open_engine(url: URL, *, create: bool = False) -> AsyncEngine:
+def open_engine(url: URL, *, create: bool, busy_timeout_s: float) -> AsyncEngine:
     """An engine whose transactions begin as asked for (`sqlite_begin`) and survive power cuts.
 
     Only with `create` (migrations) is a missing file made, and the file set to WAL, which it then
     stays: asking a wrong address leaves what is there as it was.
     """
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_async_engine(url, connect_args={"timeout": busy_timeout_s})
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def _open(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> None:
@@ -130,24 +87,18 @@ _WEATHER = frozenset(
 """What the machine does to a database. Every other code is a mistake of ours and crashes."""
 
 
-@contextmanager
-def weather() -> Iterator[None]:
-    """A database that does not answer becomes LedgerUnavailable; a bug stays what it is."""
-    try:
-        yield
-    except PoolExhausted as error:
-        raise LedgerUnavailable(f"the database is busy with other work of ours: {error}") from error
-    except DBAPIError as error:
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        primary = None if code is None else code & 0xFF
-        if primary == sqlite3.SQLITE_NOTADB:
-            raise LedgerMissing(
-                "the file is no SQLite database; nothing was changed. Check the address, or "
-                "restore the ledger"
-            ) from error
-        if primary in _WEATHER or error.connection_invalidated:
-            raise LedgerUnavailable(f"the database did not do it: {error.orig}") from error
-        raise
+def told(error: DBAPIError) -> LedgerError | None:
+    """What `error` is to whoever uses the ledger; None: a mistake of ours."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    if primary == sqlite3.SQLITE_NOTADB:
+        return LedgerMissing(
+            "the file is no SQLite database; nothing was changed. Check the address, or "
+            "restore the ledger"
+        )
+    if primary in _WEATHER or error.connection_invalidated:
+        return LedgerUnavailable(f"the database did not do it: {error.orig}")
+    return None
 
 
 def triggers(connection: Connection) -> dict[str, str]:
@@ -158,10 +109,7 @@ def triggers(connection: Connection) -> dict[str, str]:
 
 @contextmanager
 def single_worker(url: URL) -> Iterator[None]:
-    """Holds the right to be the one worker on this SQLite file; LedgerBusy when another is.
-
-    The lock is the kernel's and goes with the process, however it dies.
-    """
+    """The lock is the kernel's and goes with the process, however it dies."""
     path = file_of(url)
     if path is None:
         yield
@@ -201,10 +149,14 @@ class Watch:
     connection of its own, outside every pool.
     """
 
+    every_s: float | None = None
+    """To be asked as often as the worker's settings say."""
+
     def __init__(self, url: URL) -> None:
         path = file_of(url)
         if path is None:
             raise LedgerMissing("a ledger in memory cannot be watched from another connection")
+        self.heard = asyncio.Event()
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._seen = -1
@@ -232,13 +184,3 @@ class Watch:
             self._connection.close()
             self._connection = None
         self._seen = -1
-
-
-async def dispose(engine: AsyncEngine) -> None:
-    """Closes every connection; a cancelled caller waits for it all the same."""
-    closing = asyncio.ensure_future(engine.dispose())
-    try:
-        await asyncio.shield(closing)
-    except asyncio.CancelledError:
-        await closing
-        raise

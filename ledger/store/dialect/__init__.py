@@ -1,0 +1,158 @@
+"""The one seam between engines: how to open, lock, watch and read a database's own mind.
+
+All that only SQLite or only PostgreSQL can do stands in this package; the rest is portable. The
+driver of PostgreSQL is loaded by whoever opens a ledger there, and by nobody else.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+from sqlalchemy import URL, Connection, Table, insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ledger.errors import LedgerUnavailable
+from ledger.store.dialect import listening, postgresql, sqlite
+from ledger.store.dialect.address import Address, file_of, parse_url, shown
+
+__all__ = [
+    "Address",
+    "Watch",
+    "check_server",
+    "clock_us",
+    "dispose",
+    "file_of",
+    "for_reading",
+    "for_writing",
+    "insert_rows",
+    "on_postgresql",
+    "open_engine",
+    "open_watch",
+    "parse_url",
+    "shown",
+    "single_worker",
+    "triggers",
+    "weather",
+]
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a writer waits for another; 10,000 events hold the lock for about 0.2 s."""
+
+
+def on_postgresql(what: URL | AsyncEngine | Connection | AsyncConnection) -> bool:
+    """Which of the two engines it is."""
+    name = what.get_backend_name() if isinstance(what, URL) else what.dialect.name
+    return name == "postgresql"
+
+
+def open_engine(url: URL, *, address: Address | None = None, create: bool = False) -> AsyncEngine:
+    """An engine for `for_reading` and `for_writing`; LedgerMissing when its driver is.
+
+    `address` says anew where the ledger is, for every connection; None: at `url`. Only with
+    `create` (migrations) is a missing SQLite file made.
+    """
+    if on_postgresql(url):
+        return postgresql.open_engine(
+            url, address=address or (lambda: url), busy_timeout_s=BUSY_TIMEOUT_S
+        )
+    return sqlite.open_engine(url, create=create, busy_timeout_s=BUSY_TIMEOUT_S)
+
+
+def for_reading(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, each transaction of which sees one instant."""
+    return postgresql.for_reading(engine) if on_postgresql(engine) else engine
+
+
+def for_writing(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, each transaction of which takes the append lock before all else."""
+    if on_postgresql(engine):
+        return postgresql.for_writing(engine)
+    return sqlite.for_writing(engine)
+
+
+@contextmanager
+def weather() -> Iterator[None]:
+    """A database that does not answer becomes LedgerUnavailable; a bug stays what it is."""
+    try:
+        yield
+    except PoolExhausted as error:
+        raise LedgerUnavailable(f"the database is busy with other work of ours: {error}") from error
+    except DBAPIError as error:
+        of_sqlite = not hasattr(error.orig, "sqlstate")
+        meant = sqlite.told(error) if of_sqlite else postgresql.told(error)
+        if meant is None:
+            raise
+        raise meant from error
+
+
+def check_server(connection: Connection) -> None:
+    """LedgerOutdated or LedgerMissing where the server cannot keep a ledger."""
+    if on_postgresql(connection):
+        postgresql.check_server(connection)
+
+
+async def clock_us(connection: AsyncConnection) -> int | None:
+    """The database server's clock; None where there is no server, and the caller's counts."""
+    return await postgresql.clock_us(connection) if on_postgresql(connection) else None
+
+
+def triggers(connection: Connection) -> dict[str, str]:
+    """Name -> how it stands, of all that acts on rows unasked; see `ledger.guards.missing`."""
+    if on_postgresql(connection):
+        return postgresql.triggers(connection)
+    return sqlite.triggers(connection)
+
+
+async def insert_rows(
+    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Adds `rows`, at least one and all of the same columns, as fast as the engine takes them.
+
+    Some statement must have been executed in the transaction before.
+    """
+    if on_postgresql(connection):
+        await postgresql.insert_rows(connection, table, rows)
+    else:
+        await connection.execute(insert(table), list(rows))
+
+
+def single_worker(url: URL, address: Address | None = None) -> AbstractContextManager[None]:
+    """Holds the right to be the one worker on this ledger; LedgerBusy when another is."""
+    if on_postgresql(url):
+        return postgresql.single_worker(address or (lambda: url))
+    return sqlite.single_worker(url)
+
+
+class Watch(Protocol):
+    """An ear to the ledger, on a connection of its own."""
+
+    heard: asyncio.Event
+    """Set when it is worth asking at once."""
+    every_s: float | None
+    """How often to ask unheard; None: as often as whoever asks can afford."""
+
+    def changed(self) -> bool:
+        """Whether something may have been committed since the last call; LedgerUnavailable."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_watch(url: URL, address: Address | None = None) -> Watch:
+    """The engine's best ear; nothing is connected yet."""
+    if on_postgresql(url):
+        return listening.Watch(address or (lambda: url))
+    return sqlite.Watch(url)
+
+
+async def dispose(engine: AsyncEngine) -> None:
+    """Closes every connection; a cancelled caller waits for it all the same."""
+    closing = asyncio.ensure_future(engine.dispose())
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await closing
+        raise
