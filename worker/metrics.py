@@ -135,6 +135,12 @@ class Metrics:
             namespace=NAMESPACE,
             registry=self.registry,
         )
+        self.checkpoint_position = self._gauge(
+            "checkpoint_position", "The newest position that this worker signed; 0 before any."
+        )
+        self.history_broken = self._gauge(
+            "history_broken", "1 while the ledger departs from what was signed before."
+        )
 
     def _gauge(self, name: str, about: str) -> Gauge:
         return Gauge(name, about, namespace=NAMESPACE, registry=self.registry)

@@ -15,6 +15,12 @@ UNMOVED = {
         "a difference is believed only two minutes after it was first read; moved, with time told, "
         "in tests/integration/test_worker_drift.py"
     ),
+    "iam_ledger_checkpoint_position": (
+        "the run has no key to sign with; moved in tests/integration/test_worker_checkpoints.py"
+    ),
+    "iam_ledger_history_broken": (
+        "nobody forges history in the run; moved in tests/integration/test_worker_checkpoints.py"
+    ),
 }
 """Metric -> why the run cannot move it."""
 
