@@ -14,9 +14,8 @@ from cli.exits import Exit
 from cli.options import speaking, with_config
 from cli.session import Session
 from cli.summary import append_summary
-from ledger.decide.catalogue import problem_at
-from ledger.decide.decision import Check
-from ledger.manifest import Manifest, Problem, limit_problems, read
+from ledger.decide.writability import not_over, unwritable
+from ledger.manifest import Problem, limit_problems, read
 
 FORMATS = ("text", "json", "github", "gitlab")
 
@@ -51,27 +50,9 @@ def find_problems(session: Session, files: Files, teams: tuple[str, ...]) -> tup
     found = list(reading.problems)
     if reading.manifest is not None:
         found += limit_problems(reading.manifest, now)
-        found += unwritable(reading.manifest, refusal_of)
+        manifest = reading.manifest
+        found += unwritable(manifest, manifest.teams, not_over(manifest, now), refusal_of)
     return tuple(sorted(set(found), key=lambda problem: (problem.source, problem.message)))
-
-
-def unwritable(manifest: Manifest, check: Check) -> list[Problem]:
-    """Lines for which no document can be written, whatever the account holds."""
-    found: list[Problem] = []
-    seen: dict[tuple[str, str, bool, int], str | None] = {}
-    for declared in manifest.grants:
-        policy = manifest.policy(declared.team, declared.policy)
-        if policy is None:
-            continue
-        temporary = declared.end_source is not None
-        chars_max = declared.principal.facts.inline_chars_max
-        key = (declared.team, declared.policy, temporary, chars_max)
-        if key not in seen:
-            seen[key] = check(policy.policy, temporary, chars_max)
-        message, source = seen[key], declared.sources[0]
-        if message is not None:
-            found.append(problem_at(manifest, source, "cannot-be-written", message))
-    return found
 
 
 # --- saying it --------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from ledger.decide.decision import (
 from ledger.decide.holds import holding
 from ledger.decide.succession import build, predecessors
 from ledger.decide.windows import Resolved, is_live, resolve
+from ledger.decide.writability import unwritable
 from ledger.events import Granted, Revoked, RevokedCause, ref
 from ledger.manifest.declared import DeclaredGrant, Lasts, Manifest
 from ledger.manifest.limits import too_far, too_long
@@ -99,7 +100,8 @@ def compare(
             event = Revoked(ref(item.row.grant), "replaced")
             access.cuts.append(Cut(item.row, "replaced", item.declared, event))
     access.problems += _limits(access.wanted, manifest, terms)
-    access.problems += _checks(access, manifest, terms, catalogue)
+    lines = _new_or_changed(access, catalogue)
+    access.problems += unwritable(manifest, teams, lines, terms.check)
     access.notes += _repeats(access.wanted, manifest, terms)
     _succeed(access, view, terms)
     return access
@@ -213,26 +215,12 @@ def _limits(wanted: Sequence[Resolved], manifest: Manifest, terms: Terms) -> Ite
             yield problem_at(manifest, source, "too-long", long)
 
 
-def _checks(
-    access: Access, manifest: Manifest, terms: Terms, catalogue: Catalogue
-) -> Iterator[Problem]:
-    """What can never be written, by the files alone: new lines, and lines of changed policies."""
+def _new_or_changed(access: Access, catalogue: Catalogue) -> Iterator[DeclaredGrant]:
+    """New lines, and lines of changed policies: what stands already is not judged again."""
     new = {item.declared.id for item in access.wanted}
-    redefined = catalogue.redefined
-    seen: dict[tuple[Team, str, bool, int], str | None] = {}
     for declared in access.in_force:
-        changed = (declared.team, declared.policy) in redefined
-        policy = manifest.policy(declared.team, declared.policy)
-        if policy is None or not (declared.id in new or changed):
-            continue
-        temporary = declared.end_source is not None
-        chars_max = declared.principal.facts.inline_chars_max
-        key = (declared.team, declared.policy, temporary, chars_max)
-        if key not in seen:
-            seen[key] = terms.check(policy.policy, temporary, chars_max)
-        message = seen[key]
-        if message is not None:
-            yield problem_at(manifest, declared.sources[0], "cannot-be-written", message)
+        if declared.id in new or (declared.team, declared.policy) in catalogue.redefined:
+            yield declared
 
 
 def _repeats(wanted: Sequence[Resolved], manifest: Manifest, terms: Terms) -> Iterator[Note]:
