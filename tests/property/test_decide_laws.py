@@ -13,6 +13,8 @@ from tests.support.builders import Book, Entry, Files, at, directory, temporary
 HOURS = 30
 """How long a history is; every instant in it is a whole half hour."""
 
+HOUR = timedelta(hours=1)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -81,25 +83,25 @@ def test_access_is_there_at_an_instant_exactly_when_some_window_covers_it(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(directories, min_size=1, max_size=5))
 def test_edits_over_time_cut_no_window_that_is_still_declared(history: list[list[Line]]) -> None:
-    """Between two ingests access is what the newest directory says, but for what it spent."""
+    """Between two ingests access is what the newest directory says, but for what is spent."""
     book = Book()
-    spent: set[tuple[str, int, int]] = set()
+    ends: dict[tuple[str, int, int], datetime] = {}
+    """Every identity ever granted, with the last end that it was told: spent once that has come,
+    whether its line stood then or not."""
+    live: set[tuple[str, int, int]] = set()
     for number, declared in enumerate(history):
         now = at(number * 6)
-        in_force = [line for line in declared if key(line) not in spent and at(line.end) > now]
+        free = [line for line in declared if ends.get(key(line), now + HOUR) > now]
+        in_force = [line for line in free if at(line.end) > now]
+        # Shortened into the past by this very ingest, having been live before it: spent as well.
+        cut = [line for line in free if at(line.end) <= now and key(line) in live]
+        ends |= {key(line): at(line.end) for line in (*in_force, *cut)}
+        live = {key(line) for line in in_force}
         book.ingest(files_of(declared), now)
         for half in range(12):
             instant = now + timedelta(minutes=30 * half)
             expected = any(line.covers(instant) for line in in_force)
             assert gives_access(list(book.rows.values()), instant) is expected
-        after = now + timedelta(hours=6)
-        spent |= {key(line) for line in in_force if at(line.end) <= after}
-        # Shortened into the past by this very ingest, having been granted before.
-        before = history[number - 1] if number else []
-        live_before = {key(line) for line in before if key(line) not in spent}
-        spent |= {
-            key(line) for line in declared if at(line.end) <= now and key(line) in live_before
-        }
 
 
 def key(line: Line) -> tuple[str, int, int]:
