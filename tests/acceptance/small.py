@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ledger.ingest import IngestRequest, Report, ingest
 from ledger.model import AccountId
@@ -36,8 +37,9 @@ def files(*windows: Entry, pipeline: bool = True, more: tuple[Entry, ...] = ()) 
     return directory(policies=policies, standing=standing, windows=list(windows))
 
 
-def window(user: str = "ana", *, environment: str = "prod", **end: object) -> Entry:
-    return temporary(user, environment=environment, **(end or {"duration": "2h"}))
+def window(user: str, **end: Any) -> Entry:
+    """The policy `fix` in production; for two hours where no end is told."""
+    return temporary(user, **(end or {"duration": "2h"}))
 
 
 def look_at_dev() -> Entry:

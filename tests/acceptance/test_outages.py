@@ -9,6 +9,7 @@ from tests.acceptance.story import disk_full
 from tests.support.moto_server import MotoServer
 from tests.support.processes import until
 from tests.support.watching import inline_names, watching
+from tests.support.wire import Call, Fate, Say
 
 
 def test_an_outage_of_aws_never_fails_livez_and_heals_by_itself(
@@ -24,6 +25,37 @@ def test_an_outage_of_aws_never_fails_livez_and_heals_by_itself(
         assert worker.get("/readyz")[0] == 200, "it can do what is asked as soon as AWS answers"
         wire.cut = False
         until(lambda: program.count_events("applied") == 2, "the healing")
+        worker.terminate()
+        assert worker.wait() == 0
+
+
+PAGE = "<!doctype html>\n<title>502 Bad Gateway</title>\n<hr>nginx"
+
+
+def test_what_is_no_answer_of_awss_is_weather_and_what_it_did_is_looked_up(
+    moto_server: MotoServer, tmp_path: Path
+) -> None:
+    """A page in its place, an answer that is lost, a call that is lost: each once, then well."""
+    with installed(moto_server, tmp_path) as (program, wire), program.daemon() as worker:
+        fates: dict[str, list[Fate | Say]] = {
+            "AssumeRole": [Say(502, "", PAGE)],
+            "PutUserPolicy": [Say(500, "", PAGE), "lose the answer"],
+            "DeleteUserPolicy": ["lose the call"],
+        }
+
+        def rule(call: Call) -> Fate | Say:
+            left = fates.get(call.action) if call.account == PROD else None
+            return left.pop(0) if left else "pass"
+
+        wire.rule = rule
+        declare(program, files(window("ana"), pipeline=False))
+        until(lambda: program.count_events("applied") == 1, "the grant")
+        done = [call for call in wire.writes if call.done]
+        assert len(done) == 1, "what AWS had done was done again"
+        declare(program, files(pipeline=False))
+        until(lambda: program.count_events("removed") == 1, "the removal")
+        assert inline_names(PROD, "user/ana") == frozenset()
+        assert not any(fates.values()), "a fate was not met"
         worker.terminate()
         assert worker.wait() == 0
 

@@ -34,6 +34,8 @@ class Say:
 
     status: int
     code: str
+    page: str | None = None
+    """Said instead of an error of AWS's form, as a load balancer would."""
 
 
 @dataclass(slots=True)
@@ -171,11 +173,11 @@ class _Handler(BaseHTTPRequestHandler):
         wire.secrets |= {secret for found in issued.values() for secret in found}
 
     def _say(self, said: Say) -> None:
-        content = (
+        content = said.page or (
             f"<ErrorResponse><Error><Type>Sender</Type><Code>{said.code}</Code><Message>as the "
             "test wanted</Message></Error><RequestId>wire</RequestId></ErrorResponse>"
-        ).encode()
-        self._answer(said.status, [("Content-Type", "text/xml")], content)
+        )
+        self._answer(said.status, [("Content-Type", "text/xml")], content.encode())
 
     def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
         self.send_response_only(status)

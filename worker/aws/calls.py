@@ -9,9 +9,9 @@ from time import monotonic
 from typing import Any
 
 from botocore import xform_name
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from worker.aws.errors import named
+from worker.aws.errors import FAILURES, named
 from worker.aws.offset import ClockOffset
 from worker.clock import Clock
 from worker.errors import AwsBusy, AwsError, AwsUnanswered
@@ -39,7 +39,7 @@ class Caller:
         try:
             async with asyncio.timeout(CALL_MAX_S):
                 answer: Response = await getattr(client, xform_name(operation))(**parameters)
-        except (ClientError, BotoCoreError, TimeoutError) as error:
+        except FAILURES as error:
             if isinstance(error, ClientError):
                 self._read_clock(error.response, sent_at)
             failure = named(error)

@@ -15,8 +15,14 @@ from botocore.exceptions import (
     ParamValidationError,
     ProxyConnectionError,
 )
+from botocore.parsers import ResponseParserError
 
 from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
+
+Failure = ClientError | BotoCoreError | ResponseParserError | TimeoutError
+FAILURES = (ClientError, BotoCoreError, ResponseParserError, TimeoutError)
+"""How a call can end but with an answer. One that is no XML, as a proxy's or a load balancer's page
+is none, raises what is no BotoCoreError; it is weather all the same."""
 
 BUSY = frozenset(
     {
@@ -48,7 +54,7 @@ STANDS = "EntityAlreadyExists"
 _NOT_SENT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError)
 
 
-def named(error: ClientError | BotoCoreError | TimeoutError) -> AwsError:
+def named(error: Failure) -> AwsError:
     """`error` by what to do about it."""
     if isinstance(error, ClientError):
         return _answered(error)
@@ -56,6 +62,8 @@ def named(error: ClientError | BotoCoreError | TimeoutError) -> AwsError:
         return AwsBusy("Unreachable", str(error))
     if isinstance(error, ParamValidationError):
         return AwsRefused("ParamValidation", str(error))
+    if isinstance(error, ResponseParserError):
+        return AwsUnanswered("Unreadable", "what answered is not AWS, or sent half of an answer")
     return AwsUnanswered(type(error).__name__, str(error) or "no answer in time")
 
 

@@ -11,6 +11,7 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from worker.aws.errors import named
 from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
@@ -49,6 +50,7 @@ def answered(code: str, status: int = 400, **headers: str) -> ClientError:
         (ConnectionClosedError(endpoint_url=URL), AwsUnanswered),
         (ReadTimeoutError(endpoint_url=URL), AwsUnanswered),
         (TimeoutError(), AwsUnanswered),
+        (ResponseParserError("<html>500</html>"), AwsUnanswered),
         (ParamValidationError(report="a name of 300 characters"), AwsRefused),
     ],
     ids=lambda value: getattr(value, "__name__", str(value))[:60],
