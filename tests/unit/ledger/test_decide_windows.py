@@ -169,3 +169,14 @@ def test_a_policy_changed_under_a_live_line_is_checked_and_an_unchanged_one_is_n
     files = directory(windows=[DURATION], policies=changed)
     assert len(book.plan(files, at(1), check=refuses).problems) == 1
     assert book.plan(files, at(9), check=refuses).problems == ()
+
+
+def test_a_policy_that_no_account_can_hold_is_refused_though_nobody_has_it_yet() -> None:
+    def refuses_policies(policy_: Policy, temporary_: bool, _max: int) -> str | None:
+        return None if temporary_ else f"policy `{policy_.name}` is too large for any account"
+
+    decision = Book().ingest(directory(policies={"fix": policy()}), check=refuses_policies)
+    (problem,) = decision.problems
+    assert problem.code == "cannot-be-written"
+    assert problem.source.path == "aws-policies/payments.yaml"
+    assert decision.planned == ()
