@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import URL, select
 
 from ledger import operators
+from ledger.codec import kind_of
 from ledger.envelope import Recorded
 from ledger.events import Event
 from ledger.ingest import IngestRequest, Report, ingest
@@ -211,8 +212,11 @@ class Stage:
             return await read_events(connection, select(events).order_by(events.c.position))
 
     async def of(self, kind: type[E]) -> list[E]:
-        """The events of one kind, in order."""
-        return [item.event for item in await self.recorded() if isinstance(item.event, kind)]
+        """The events of one kind, in order; what else stands there is not looked at."""
+        query = select(events).where(events.c.kind == kind_of(kind)).order_by(events.c.position)
+        async with self.ledger.reading() as connection:
+            found = await read_events(connection, query)
+        return [item.event for item in found if isinstance(item.event, kind)]
 
     async def kinds(self, *kinds: type[Event]) -> list[str]:
         """Names of the events of these kinds, in order."""
