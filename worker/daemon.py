@@ -19,6 +19,7 @@ from ledger.events import Intent
 from ledger.model import AccountId
 from ledger.store.feed import Seen
 from ledger.store.standing import AccountStatus
+from worker.checkpoints import Checkpoints
 from worker.feed import Feed
 from worker.http import serving
 from worker.keeper import Keeper, Shared
@@ -40,9 +41,13 @@ SILENT_MAX = timedelta(seconds=30)
 class Daemon:
     """One worker. Make it, then `run` once."""
 
-    def __init__(self, door: LedgerDoor, shared: Shared) -> None:
+    def __init__(
+        self, door: LedgerDoor, shared: Shared, checkpoints: Checkpoints | None = None
+    ) -> None:
+        """`checkpoints`: None where there is no key to sign with."""
         self._door = door
         self._shared = shared
+        self._checkpoints = checkpoints
         self._keepers: dict[AccountId, Keeper] = {}
         self._feed: Feed | None = None
         self._publish()
@@ -67,6 +72,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             passes = [tasks.create_task(keeper.run_once()) for keeper in self._keepers.values()]
         await self._write_status()
+        await self._seal()
         return all(done.result() for done in passes)
 
     async def _until_stopped(self, position: int) -> None:
@@ -89,6 +95,7 @@ class Daemon:
             serving.cancel()
         with suppress(LedgerUnavailable):
             await self._write_status()
+        await self._seal()
         log.info("worker_stopped")
 
     async def _serve(self, position: int) -> None:
@@ -111,6 +118,8 @@ class Daemon:
 
             tasks.create_task(self._feed.run(tell, shared.stop, on_return=self._nudge_all))
             tasks.create_task(self._keep_status())
+            if self._checkpoints is not None:
+                tasks.create_task(self._checkpoints.run(shared.stop))
         self._feed = None
 
     @asynccontextmanager
@@ -174,6 +183,11 @@ class Daemon:
         if abs(offset_s) > OFFSET_GRANTING_MAX_S:
             reasons.append(f"the clock is {offset_s:+.1f} s from AWS's: nothing new is granted")
         return reasons
+
+    async def _seal(self) -> None:
+        """A last checkpoint: of all that was recorded until now."""
+        if self._checkpoints is not None:
+            await self._checkpoints.seal()
 
     async def _keep_status(self) -> None:
         """Writes how every account is kept, now and then, until the worker stops."""
