@@ -31,6 +31,8 @@ class Difference:
     row: GrantRow | None = None
     team: Team | None = None
     policy: str | None = None
+    written_at: datetime | None = None
+    """When AWS confirmed what is missed here; None: nothing of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +87,19 @@ def _of_grant(row: GrantRow, state: AccountState) -> list[Difference]:
         if made.kind == "attachment":
             if principal is None or made.name not in principal.attached:
                 text = attachment_text(row.grant.principal, made.name)
-                found.append(Difference("missing", text, row))
+                found.append(_about(row, "missing", text))
             continue
         text = inline_text(row.grant.principal, made.name)
         standing = None if principal is None else principal.inline.get(made.name)
         if standing is None:
-            found.append(Difference("missing", text, row))
+            found.append(_about(row, "missing", text))
         elif canonical(standing).sha256 != made.sha256:
-            found.append(Difference("altered", text, row))
+            found.append(_about(row, "altered", text))
     return found
+
+
+def _about(row: GrantRow, kind: Kind, text: str) -> Difference:
+    return Difference(kind, text, row, written_at=row.applied.at if row.applied else None)
 
 
 def _of_policies(view: AccountView, state: AccountState) -> list[Difference]:
@@ -102,13 +108,17 @@ def _of_policies(view: AccountView, state: AccountState) -> list[Difference]:
     for key, written in view.objects.items():
         if key not in wanted or written.policy_position != wanted[key].position:
             continue  # about to be changed or deleted
-        team, policy = key
         standing = state.policies.get(wanted[key].name.casefold())
-        text = policy_text(written.made.name)
         if standing is None or standing.arn != written.made.name:
-            found.append(Difference("missing", text, team=team, policy=policy))
+            kind: Kind = "missing"
         elif canonical(standing.document).sha256 != written.made.sha256:
-            found.append(Difference("altered", text, team=team, policy=policy))
+            kind = "altered"
+        else:
+            continue
+        text, (team, policy) = policy_text(written.made.name), key
+        found.append(
+            Difference(kind, text, team=team, policy=policy, written_at=written.confirmed_at)
+        )
     return found
 
 
@@ -141,9 +151,5 @@ def judged(
         difference
         for difference in differences
         if (at_once or now - first_seen.get(difference.object, now) >= SETTLING)
-        and not _fresh(difference.row, now)
+        and not (difference.written_at and now - difference.written_at < SETTLING)
     )
-
-
-def _fresh(row: GrantRow | None, now: datetime) -> bool:
-    return row is not None and row.applied is not None and now - row.applied.at < SETTLING

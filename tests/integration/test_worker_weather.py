@@ -294,6 +294,17 @@ async def test_nothing_is_granted_by_a_wrong_clock_but_access_still_ends(stage: 
     assert len(await stage.of(Applied)) == 2
 
 
+async def test_a_clock_that_runs_ahead_ends_nothing_early(stage: Stage) -> None:
+    """Law 3: ours is three quarters of a minute ahead of AWS's, and AWS's counts."""
+    await stage.ingest(directory(windows=[temporary("ana", expires_at=at(1))]))
+    process = await stage.start()
+    process.gate.offset_s = -45.0
+    await stage.advance_to(at(1) + timedelta(seconds=44))
+    assert len(stage.inline(ANA)) == 1
+    await stage.advance(seconds=2)
+    assert stage.inline(ANA) == {}
+
+
 # --- order ----------------------------------------------------------------------------------------
 
 

@@ -122,8 +122,11 @@ def test_a_difference_is_believed_after_two_minutes_unless_there_is_only_one_loo
     assert judged(found, {}, NOW, at_once=True) == found
 
 
-def test_what_we_wrote_a_moment_ago_is_not_judged_even_by_one_look() -> None:
-    fresh = Difference("missing", "inline user/ana iam-ledger-g", COPY)
-    written_at = COPY.applied.at if COPY.applied else NOW
-    assert judged((fresh,), {}, written_at + timedelta(minutes=1), at_once=True) == ()
-    assert judged((fresh,), {}, written_at + timedelta(minutes=2), at_once=True) == (fresh,)
+@pytest.mark.parametrize("which", ["copy", "policy"])
+def test_what_we_wrote_a_moment_ago_is_not_judged_even_by_one_look(which: str) -> None:
+    ours = view(COPY) if which == "copy" else view(policy=fix(), made=written())
+    (fresh,) = compare(ours, state(), NOW).differences
+    assert fresh.written_at is not None
+    soon, later = (fresh.written_at + timedelta(minutes=minutes) for minutes in (1, 2))
+    assert judged((fresh,), {}, soon, at_once=True) == ()
+    assert judged((fresh,), {}, later, at_once=True) == (fresh,)
