@@ -4,7 +4,8 @@ Invariant: flag before environment before default, and every value knows which o
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -166,6 +167,18 @@ class Environment:
         """The width that the caller asks for; None: the terminal's own."""
         text = self.variables.get("COLUMNS", "")
         return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+
+
+@contextmanager
+def hidden(prefix: str) -> Iterator[None]:
+    """Within, no library in this process sees the variables that begin with `prefix`."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(prefix)}
+    for name in kept:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def _read(path: str, variable: str) -> str:

@@ -38,7 +38,8 @@ def refuse_real_endpoints(variables: Mapping[str, str]) -> None:
     from urllib.parse import urlsplit
 
     for name, value in variables.items():
-        if name.startswith("AWS_ENDPOINT_URL") and urlsplit(value).hostname not in LOOPBACK:
+        wanted = value and name.startswith("AWS_ENDPOINT_URL")
+        if wanted and urlsplit(value).hostname not in LOOPBACK:
             raise Stop(
                 Exit.CONFIGURATION,
                 f"{name} is {value}; the demo plays on this machine only and starts no command "
@@ -83,7 +84,8 @@ class Stage:
         kept = {
             name: value
             for name, value in self.session.environment.variables.items()
-            if not name.startswith(foreign)
+            # A proxy would be asked for loopback too, and does not know the way there.
+            if not name.startswith(foreign) and not name.casefold().endswith("_proxy")
         }
         return kept | {
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -102,13 +104,7 @@ class Stage:
     def run(self, *arguments: str, ends_with: int = Exit.DONE) -> None:
         """Shows the command line, then what the command says; Astray when it ends otherwise."""
         self._show(arguments)
-        done = subprocess.run(  # noqa: S603  our own program, a list, no shell
-            [*program(), *arguments],
-            cwd=self.folder,
-            env=self.variables(),
-            timeout=COMMAND_MAX_S,
-            check=False,
-        )
+        done = self._finish(arguments, stdout=None)
         if done.returncode != ends_with:
             raise Astray(
                 f"`iam-ledger {arguments[0]}` ended with {done.returncode}, not {int(ends_with)}"
@@ -138,17 +134,30 @@ class Stage:
 
     def answer(self, *arguments: str) -> bytes:
         """What a command answers, for the demo's own checks; not shown."""
-        done = subprocess.run(  # noqa: S603  our own program, a list, no shell
-            [*program(), *arguments],
-            cwd=self.folder,
-            env=self.variables(),
-            capture_output=True,
-            timeout=COMMAND_MAX_S,
-            check=False,
-        )
+        done = self._finish(arguments, stdout=subprocess.PIPE)
         if done.returncode != Exit.DONE:
             raise Astray(f"`iam-ledger {arguments[0]}` failed: {done.stderr.decode()}")
         return done.stdout
+
+    def _finish(
+        self, arguments: tuple[str, ...], *, stdout: int | None
+    ) -> "subprocess.CompletedProcess[bytes]":
+        """Runs a command to its end, on the screen where `stdout` is None."""
+        try:
+            return subprocess.run(  # noqa: S603  our own program, a list, no shell
+                [*program(), *arguments],
+                cwd=self.folder,
+                env=self.variables(),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stdout,
+                timeout=COMMAND_MAX_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Astray(
+                f"`iam-ledger {arguments[0]}` did not end within {COMMAND_MAX_S} s"
+            ) from None
 
     def start_worker(self) -> None:
         """The daemon, in the background, its log in a file."""
