@@ -5,7 +5,7 @@ machine. Only signatures need more: `pip install cryptography`. Without it no ch
 believed, and this stops; `--no-signatures` goes on, for a rehearsal, and then proves nothing.
 
     python verify_export.py march.ndjson --checkpoint checkpoint.txt --key public.key \\
-        --from 2026-03-01 --to 2026-04-01
+        --from 2026-03-01 --to 2026-03-31
 
 It recomputes every hash, follows the chain from event to event, and holds it against checkpoints.
 Each hash covers the one before it, so a checkpoint vouches for every event up to the one it saw
@@ -273,17 +273,17 @@ def judge_period(reading: Reading, proven: int) -> tuple[bool, list[str]]:
 # --- the command ------------------------------------------------------------------------------
 
 
-def instant(text: str) -> int:
-    """Microseconds since 1970 of an instant with its offset, or of the beginning of a UTC day."""
+def moment(text: str) -> tuple[int, int]:
+    """Begin and end, in microseconds since 1970, of a UTC day; of an instant they are the same."""
     try:
-        moment = datetime.fromisoformat(text)
+        found, day = datetime.fromisoformat(text), timedelta()
     except ValueError:
         raise argparse.ArgumentTypeError(f"`{text}` is neither an instant nor a date") from None
-    if moment.tzinfo is None:
+    if found.tzinfo is None:
         if len(text) != len("2026-03-01"):
             raise argparse.ArgumentTypeError(f"`{text}` has no time zone; write {text}Z")
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - EPOCH) // MICROSECOND
+        found, day = found.replace(tzinfo=UTC), timedelta(days=1)
+    return (found - EPOCH) // MICROSECOND, (found - EPOCH + day) // MICROSECOND
 
 
 class Parser(argparse.ArgumentParser):
@@ -296,8 +296,8 @@ def parser() -> Parser:
     made.add_argument("export", help="what `iam-ledger export` wrote")
     made.add_argument("--checkpoint", action="append", default=[], metavar="FILE")
     made.add_argument("--key", action="append", default=[], help="a public key, or a file of some")
-    made.add_argument("--from", dest="start", type=instant, metavar="T", help="the period's begin")
-    made.add_argument("--to", dest="end", type=instant, metavar="T", help="just after its end")
+    made.add_argument("--from", dest="start", type=moment, metavar="T", help="recorded from T on")
+    made.add_argument("--to", dest="end", type=moment, metavar="T", help="before T; or a last day")
     made.add_argument("--no-signatures", action="store_true", help="a rehearsal: proves nothing")
     return made
 
@@ -308,7 +308,9 @@ def run(asked: argparse.Namespace) -> int:
     for checkpoint in checkpoints:
         signer = None if asked.no_signatures else signer_of(checkpoint, keys)
         print(f"{checkpoint.file}: {f'signed by {signer}' if signer else 'signature NOT checked'}")
-    reading = Reading(asked.start, asked.end, {checkpoint.size for checkpoint in checkpoints})
+    start_us = None if asked.start is None else asked.start[0]
+    end_us = None if asked.end is None else asked.end[1]
+    reading = Reading(start_us, end_us, {checkpoint.size for checkpoint in checkpoints})
     with open(asked.export, encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             reading.take(read_row(line, number))
@@ -317,7 +319,7 @@ def run(asked: argparse.Namespace) -> int:
         return NOT_ALL
     proven, said = hold_against(reading, checkpoints)
     whole = proven >= reading.last["position"]
-    if asked.start is not None or asked.end is not None:
+    if start_us is not None or end_us is not None:
         whole, more = judge_period(reading, proven)
         said += more
     print("\n".join([*reading.problems[:PROBLEMS_MAX], *said]))

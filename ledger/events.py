@@ -55,6 +55,8 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class AccountMapped:
+    """A team's environment is this account, and this is the way into it."""
+
     account: Account
 
 
@@ -67,11 +69,15 @@ class AccountUnmapped:
 
 @dataclass(frozen=True, slots=True)
 class PolicyDefined:
+    """What may be requested under a name, from now on."""
+
     policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRetired:
+    """Nothing may be requested under that name any more."""
+
     team: Team
     policy: str
     iam_name: str
@@ -90,6 +96,8 @@ class SettingsChanged:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
+    """Declared: this principal has this policy's access, in this account, for this window."""
+
     grant: Grant
 
 
@@ -98,6 +106,8 @@ RevokedCause = Literal["removed", "replaced", "operator"]
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
+    """Declared no longer: the line went or was replaced, or an operator ended it."""
+
     grant: GrantRef
     cause: RevokedCause
     spent_at: datetime | None = None
@@ -123,6 +133,8 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Released:
+    """A hold is lifted: lines after it grant again."""
+
     hold: str
     principal: Principal
     account: AccountId | None
@@ -148,6 +160,8 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True)
 class RetryRequested:
+    """A person's word to try again what is parked or missing."""
+
     grant: GrantRef
     word: Word
 
@@ -300,6 +314,8 @@ class Stuck:
 
 @dataclass(frozen=True, slots=True)
 class Unstuck:
+    """What was stuck about this subject is so no more."""
+
     account: AccountId
     grant: GrantRef | None = None
     team: Team | None = None
@@ -324,6 +340,8 @@ class DriftFound:
 
 @dataclass(frozen=True, slots=True)
 class DriftRepaired:
+    """What was found differing is as we wrote it again."""
+
     account: AccountId
     object: str
     how: Literal["written", "found"]

@@ -23,6 +23,7 @@ from ledger.model import account_id, parse_principal
 from tests.docs.pages import Block, Page, page, pages
 from tests.support.moto_server import ENVIRONMENT, MotoServer
 from tests.support.repositories import Repository
+from tests.walls.tree import ROOT
 
 PROGRAM = Path(sys.executable).with_name("iam-ledger")
 WORKER_ENDS_MAX_S = 30
@@ -32,6 +33,9 @@ NOT_RUN = {
     "scripts/test": "it would run this test again",
 }
 """Command -> why it is not carried out here."""
+
+OWN_STAND = {"docs/ledger.md": "tests/docs/test_ledger_page.py"}
+"""Page -> where its commands are carried out instead."""
 
 RUNNABLE = ("sh", "console")
 KNOWN = (*RUNNABLE, "yaml", "json", "mermaid")
@@ -163,9 +167,10 @@ def test_commands_stand_in_the_readme_only_or_are_carried_out_here_too() -> None
         command.where
         for each in pages()
         for command in commands_of(each)
-        if each.path != "README.md" and command.text not in NOT_RUN
+        if each.path not in ("README.md", *OWN_STAND) and command.text not in NOT_RUN
     ]
     assert elsewhere == [], "give that page a stand of its own"
+    assert all((ROOT / stand).is_file() for stand in OWN_STAND.values())
 
 
 def test_no_command_hides_in_a_block_of_another_kind() -> None:

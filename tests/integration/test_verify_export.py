@@ -2,7 +2,6 @@
 
 import ast
 import asyncio
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -10,7 +9,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,29 +19,16 @@ from sqlalchemy import URL
 from ledger.checkpoint import checkpoint_in, parse_note
 from ledger.codec import Envelope, chain_hash, encode
 from ledger.envelope import Draft, Provenance
+from tests.support.auditor import SCRIPT, script
 from tests.support.commands import Ran, Shell
 from tests.support.every_kind import EVERY_KIND
 from tests.support.forging import FORGERIES, SIGNER, forge, hash_anew, sign, story
 from tests.support.histories import Story, after, append_all, grant
 
-SCRIPT = Path(__file__).parents[2] / "deploy" / "verify_export.py"
 PERIOD = ("--from", "2026-03-02T12:06:00Z", "--to", "2026-03-02T12:18:00Z")
 """Two of the story's twelve events, the seventh and the eighth."""
 
 Line = dict[str, Any]
-
-
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("verify_export", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["verify_export"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-script = _load()
 
 
 @pytest.fixture
@@ -162,6 +147,16 @@ def test_a_period_is_proven_with_what_joins_it_to_a_checkpoint(
     assert told.code == 0, told.out + told.err
     assert "2 events are in the period" in told.out
     assert "PROVEN: events 6 to 12" in told.out
+
+
+def test_a_date_means_the_whole_day_to_the_script_as_to_export(
+    url: URL, sealed: Path, tmp_path: Path, ask: Callable[..., Ran]
+) -> None:
+    day = ("--from", "2026-03-02", "--to", "2026-03-02")
+    file = export(url, tmp_path, *day, "--checkpoint", sealed)
+    told = ask(file, "--checkpoint", sealed, "--key", SIGNER.key, *day)
+    assert told.code == 0, told.out
+    assert "12 events are in the period" in told.out
 
 
 def test_a_period_by_itself_is_a_chain_and_proves_nothing(
@@ -370,7 +365,13 @@ def test_keys_may_come_from_a_file(
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("x", "--from", "yesterday"), ("x", "--to", "2026-03-01T00:00")]
+    "arguments",
+    [
+        (),
+        ("x", "--from", "yesterday"),
+        ("x", "--to", "2026-03-01T00:00"),
+        ("x", "--to", "2026-3-1"),
+    ],
 )
 def test_wrong_arguments_are_64(ask: Callable[..., Ran], arguments: tuple[str, ...]) -> None:
     assert ask(*arguments).code == 64
