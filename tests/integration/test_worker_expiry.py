@@ -32,3 +32,19 @@ async def test_what_stood_for_her_is_gone_moments_after_the_end(stage: Stage) ->
     (applied,) = await stage.of(Applied)
     assert applied.enforcement == "aws"
     await stage.verified()
+
+
+async def test_a_window_that_closes_during_the_last_step_of_a_pass_is_not_forgotten(
+    stage: Stage,
+) -> None:
+    """Its end lies behind the pass when that is over: the keeper must not ask what comes next."""
+    ending = temporary("ana", expires_at=at(1))
+    await stage.ingest(directory(windows=[ending]))
+    await stage.start()
+    await stage.advance_to(at(1) - timedelta(seconds=1))
+    stage.aws.latency = timedelta(seconds=2)
+    await stage.ingest(directory(windows=[ending, temporary("bob", expires_at=at(4))]))
+    await stage.advance(seconds=10)
+    assert stage.inline(ANA) == {}
+    (removed,) = await stage.of(Removed)
+    assert removed.lateness_us < 6_000_000

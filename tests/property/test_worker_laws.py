@@ -30,7 +30,7 @@ INGESTS = (0, 3, 6)
 
 STORIES = settings(
     deadline=None,
-    max_examples=15,
+    max_examples=10,
     suppress_health_check=[HealthCheck.too_slow],
     # A story takes half a second: making a failing one smaller would take minutes.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
