@@ -1,10 +1,11 @@
-"""The checkpoint that `ingest` makes of what it appended, where a key is configured.
+"""The checkpoints that `ingest` and the worker make, where a key is configured.
 
-Invariant: before anything is appended the ledger is held against the newest checkpoint that is at
-hand; after it, what was appended is told whether a checkpoint could be made or not.
+Invariant: before `ingest` appends anything the ledger is held against the newest checkpoint that is
+at hand; after it, what was appended is told whether a checkpoint could be made or not.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,13 @@ from ledger.checkpoint import Witness
 from ledger.errors import ChainBroken, LedgerError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ledger.signing import Signer
     from ledger.store import Ledger
+    from ledger.store.checkpoints import Made
+    from worker.checkpoints import Checkpoints
+    from worker.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +83,23 @@ def finish(session: Session, seal: Seal | None) -> Stop | None:
         f"checkpoint over {answers.counted(made.checkpoint.size, 'event')}: {where}"
     )
     return None
+
+
+def for_worker(
+    session: Session, seal: Seal | None, ledger: "Ledger", metrics: "Metrics"
+) -> "Checkpoints | None":
+    """The duty of a running worker; None where it has no key."""
+    if seal is None:
+        return None
+    from ledger.store import checkpoints as store
+    from worker.checkpoints import Checkpoints
+
+    signer, file = seal.signer, seal.file
+
+    async def make(remembered: Witness | None, now: "datetime") -> "Made | None":
+        return await store.make(
+            ledger, signer.sign, signer.key.short, now=now, remembered=remembered
+        )
+
+    publish = None if file is None else partial(witnessing.write_note, file)
+    return Checkpoints(make, session.clock, metrics, publish, seal.kept)

@@ -6,10 +6,12 @@ Invariant: SIGTERM ends it cleanly with 0; a second worker on one SQLite file do
 import asyncio
 import random
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cli import sealing
 from cli.environment import LISTEN, REPLICA
 from cli.exits import Exit, Stop
 from cli.options import AccountType, SpanType, speaking, with_database
@@ -50,6 +52,12 @@ REPLICA_CHARACTERS = "letters, digits and any of `_=,.@-`"
     metavar="SPAN",
     help="How often an account is read whole with nothing due.",
 )
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the newest signed checkpoint goes; else IAM_LEDGER_CHECKPOINT_FILE.",
+)
 @with_database
 @speaking
 @click.pass_obj
@@ -60,6 +68,7 @@ def command(
     listen: str | None,
     replica: str | None,
     resync_every: "timedelta",
+    checkpoint: Path | None,
 ) -> int:
     """Make AWS agree with the ledger, in every account, and take access away at its end.
 
@@ -76,11 +85,12 @@ def command(
         listen_port=port,
         resync_every=resync_every,
     )
+    seal = sealing.prepare(session, checkpoint)
     session.start_logs()
-    return asyncio.run(_run(session, settings))
+    return asyncio.run(_run(session, settings, seal))
 
 
-async def _run(session: Session, settings: "WorkerSettings") -> int:
+async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal | None) -> int:
     from ledger.store.dialect import single_worker
     from worker.aws.gate import open_gate
     from worker.daemon import Daemon
@@ -111,7 +121,8 @@ async def _run(session: Session, settings: "WorkerSettings") -> int:
                         observing=asyncio.Semaphore(settings.observing_max),
                         random=random.random,
                     )
-                    done = await Daemon(door, shared).run()
+                    checkpoints = sealing.for_worker(session, seal, ledger, metrics)
+                    done = await Daemon(door, shared, checkpoints).run()
             except CannotListen as error:
                 raise Stop(
                     Exit.CONFIGURATION, f"cannot listen on {error}; give --listen another address"

@@ -9,6 +9,7 @@ from ledger.store.dialect import parse_url
 from tests.support.builders import NOW, directory, permanent
 from tests.support.commands import Ran, Shell, StillClock
 from tests.support.forging import copy_of, forge, put_back, read_rows
+from tests.support.histories import Story
 from tests.support.ledgers import raw
 
 FIRST = directory(standing=[permanent("ana", "bob")])
@@ -154,3 +155,41 @@ def test_what_the_brake_stops_signs_nothing(desk: Desk) -> None:
     ran = desk.ingest(directory(standing=[permanent("user1")]), "--checkpoint", desk.file)
     assert ran.code == 3
     assert not desk.file.exists()
+
+
+# --- the worker ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quiet(desk: Desk) -> Desk:
+    """With a ledger that keeps no account: its worker has nothing to do in AWS."""
+    told = Story().mapped()
+    told.drafts = told.drafts[-1:]
+    told.write(desk.folder)
+    return desk
+
+
+def test_a_worker_leaves_a_checkpoint_of_what_it_found(quiet: Desk) -> None:
+    ran = quiet.shell.run("worker", "--once", "--checkpoint", quiet.file)
+    assert ran.code == 0, ran.err
+    assert quiet.verify().code == 0
+
+
+def test_a_worker_without_a_key_signs_nothing(quiet: Desk) -> None:
+    del quiet.shell.variables[KEY]
+    assert quiet.shell.run("worker", "--once").code == 0
+    with raw(parse_url(quiet.address)) as database:
+        assert database.execute("SELECT count(*) FROM checkpoints").fetchone()[0] == 0
+    assert quiet.shell.run("worker", "--once", "--checkpoint", quiet.file).code == 78
+
+
+def test_a_worker_signs_nothing_over_a_history_that_departs_from_the_file(quiet: Desk) -> None:
+    assert quiet.shell.run("worker", "--once", "--checkpoint", quiet.file).code == 0
+    before = quiet.file.read_bytes()
+    forge(
+        parse_url(quiet.address),
+        lambda rows: [replace(rows[0], provenance='{"author":"eve"}')],
+    )
+    ran = quiet.shell.run("worker", "--once", "--checkpoint", quiet.file)
+    assert "history_broken" in ran.err
+    assert quiet.file.read_bytes() == before
