@@ -250,11 +250,14 @@ def heading(when: When, as_known_at: datetime | None, position: int) -> Mapping[
     }
 
 
-def access_table(terminal: Terminal, lines: list[Item]) -> str:
-    """Grants as a table: fitted to a screen, or as wide as it needs in a pipe."""
+def access_table(terminal: Terminal, lines: list[Item], *more: Column) -> str:
+    """Grants as a table: fitted to a screen, or as wide as it needs in a pipe.
+
+    `more`: what a question adds to each line.
+    """
     if not terminal.interactive:
-        return plain_table(WIDE_COLUMNS, lines)
-    columns = WIDE_COLUMNS if terminal.width >= WIDE_FROM else ACCESS_COLUMNS
+        return plain_table((*WIDE_COLUMNS, *more), lines)
+    columns = (*(WIDE_COLUMNS if terminal.width >= WIDE_FROM else ACCESS_COLUMNS), *more)
     return terminal_table(columns, lines, width=terminal.width, color=terminal.color)
 
 

@@ -3,7 +3,8 @@
 Invariant: no AWS call and no daemon; what it lists is whoever may have access, never less.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,13 @@ from cli.instants import Moment
 from cli.options import MomentType, speaking, with_database, with_filters, with_output
 from cli.session import Session
 from ledger.answer import At, Between, When, state_during
+from ledger.permits import Asked as Permission
 
 if TYPE_CHECKING:
     from ledger.envelope import Recorded
     from ledger.model import GrantId
     from ledger.store import Ledger
+    from ledger.store.permissions import Permitted
     from ledger.store.questions import WhoHasAccess
 
 Histories = dict[tuple["GrantId", int], list["Recorded"]]
@@ -34,6 +37,15 @@ class Question:
     when: When
     as_known_at: datetime | None
     because: bool
+    permission: Permission | None = None
+    """What they could do with it; None: whatever it is."""
+
+    @property
+    def words(self) -> str:
+        if self.permission is None:
+            return "has access"
+        where = self.permission.resource or "some resource"
+        return f"could do {self.permission.action} on {where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,8 @@ class Answer:
     found: "WhoHasAccess"
     histories: Histories
     unknown: tuple[str, ...]
+    permitted: "Mapping[tuple[GrantId, int], Permitted]" = field(default_factory=dict)
+    """Of each grant found, where an action was asked about."""
 
 
 @click.command("who-has-access")
@@ -50,6 +64,8 @@ class Answer:
     "--between", type=MomentType(), nargs=2, metavar="A B", help="At any time from A up to B."
 )
 @click.option("--as-known-at", type=MomentType(), metavar="K", help="By what the ledger held at K.")
+@click.option("--action", metavar="ACTION", help="Who could do that, as s3:PutObject.")
+@click.option("--resource", metavar="ARN", help="With --action: on that; else on any resource.")
 @click.option("--because", is_flag=True, help="With the events behind each, and who was refused.")
 @click.option("--exit-code", is_flag=True, help="Exit 2 when somebody has access.")
 @with_output("table", "json", "ndjson", "csv", "markdown")
@@ -66,6 +82,8 @@ def command(
     at: Moment | None,
     between: tuple[Moment, Moment] | None,
     as_known_at: Moment | None,
+    action: str | None,
+    resource: str | None,
     because: bool,
     exit_code: bool,
     output: render.Format,
@@ -81,10 +99,22 @@ def command(
         _when(session.now(), at, between, known_at),
         known_at,
         because,
+        _permission(action, resource),
     )
     answer = session.ask(lambda ledger: _answer(ledger, question))
     _print(session, question, answer, output)
     return Exit.FOUND if exit_code and answer.found.access else Exit.DONE
+
+
+def _permission(action: str | None, resource: str | None) -> Permission | None:
+    if action is None:
+        if resource is not None:
+            raise click.UsageError("--resource says on what; give --action too")
+        return None
+    try:
+        return Permission(action, resource)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _when(
@@ -118,6 +148,13 @@ async def _answer(ledger: "Ledger", question: Question) -> Answer:
             as_known_at=question.as_known_at,
             denied=question.because,
         )
+        permitted: dict[tuple[GrantId, int], Permitted] = {}
+        if question.permission is not None:
+            from ledger.store.permissions import permitted as permitted_by
+
+            kept = await permitted_by(connection, found, question.when, question.permission)
+            permitted = {one.found.row.key: one for one in kept}
+            found = replace(found, access=tuple(one.found for one in kept), denied=())
         histories: Histories = {}
         if question.because:
             keys = [item.row.key for item in (*found.access, *found.denied)]
@@ -125,7 +162,7 @@ async def _answer(ledger: "Ledger", question: Question) -> Answer:
         unknown: tuple[str, ...] = ()
         if not found.access:
             unknown = await questions.unknown_words(connection, keep)
-    return Answer(found, histories, unknown)
+    return Answer(found, histories, unknown, permitted)
 
 
 # --- saying it --------------------------------------------------------------------------------
@@ -139,20 +176,35 @@ def _print(session: Session, question: Question, answer: Answer, output: render.
     elif output == "ndjson":
         terminal.data(render.ndjson_text(_items(question, answer)))
     elif output == "csv":
-        terminal.data(render.csv_text(answers.ITEM_KEYS, _items(question, answer)))
+        more = () if question.permission is None else _PERMITS_KEYS
+        terminal.data(render.csv_text((*answers.ITEM_KEYS, *more), _items(question, answer)))
     elif found.access or found.denied:
         terminal.prose(_text(session, question, answer, output, spoken))
     if not found.access:
-        terminal.complain(f"nobody has access {spoken}")
+        terminal.complain(f"nobody {question.words} {spoken}")
     elif output in ("ndjson", "csv"):
-        terminal.hint(f"who has access {spoken}")
+        terminal.hint(f"who {question.words} {spoken}")
+    if question.permission is not None:
+        terminal.hint(f"not in this answer: {'; '.join(_not_in_answer())}")
     answers.complain_of_unknown(terminal, answer.unknown, found.position)
+
+
+_PERMITS_KEYS = ("permits", "unread")
+
+
+def _not_in_answer() -> tuple[str, ...]:
+    from ledger.store.permissions import NOT_IN_ANSWER
+
+    return NOT_IN_ANSWER
 
 
 def _items(question: Question, answer: Answer) -> list[answers.Item]:
     items = []
     for found in answer.found.access:
         item = answers.item_of(found, state_during(found.row, question.when))
+        permitted = answer.permitted.get(found.row.key)
+        if permitted is not None:
+            item |= {"permits": permitted.permits, "unread": list(permitted.unread)}
         if question.because:
             item |= _because(
                 question, answer, found.row.key, answers.reason(found.row, question.when)
@@ -174,6 +226,10 @@ def _document(question: Question, answer: Answer) -> dict[str, object]:
         **answers.heading(question.when, question.as_known_at, answer.found.position),
         "access": _items(question, answer),
     }
+    if question.permission is not None:
+        document["action"] = question.permission.action
+        document["resource"] = question.permission.resource
+        document["not_in_answer"] = list(_not_in_answer())
     if question.because:
         document["no_access"] = [
             answers.item_of(found, None)
@@ -188,11 +244,16 @@ def _text(
 ) -> str:
     terminal, found = session.terminal, answer.found
     lines = [answers.line_of(item, state_during(item.row, question.when)) for item in found.access]
-    title = f"who has access {spoken}: {answers.counted(len(lines), 'grant')}"
+    more: tuple[render.Column, ...] = ()
+    if question.permission is not None:
+        more = (render.Column("permits", "permits", width_min=7),)
+        for line, item in zip(lines, found.access, strict=True):
+            line["permits"] = answer.permitted[item.row.key].permits
+    title = f"who {question.words} {spoken}: {answers.counted(len(lines), 'grant')}"
     if output == "markdown":
-        body = render.markdown_table(answers.WIDE_COLUMNS, lines)
+        body = render.markdown_table((*answers.WIDE_COLUMNS, *more), lines)
         return f"{render.markdown_text(title)}\n\n{body}" + _reasons(question, answer, "- ")
-    table = answers.access_table(terminal, lines)
+    table = answers.access_table(terminal, lines, *more)
     return f"{title}\n\n{table}" + _reasons(question, answer, "  ")
 
 

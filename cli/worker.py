@@ -116,7 +116,7 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
                         clock=clock,
                         metrics=metrics,
                         settings=settings,
-                        sources=Sources(),
+                        sources=Sources(door.keep_source),
                         stop=stop,
                         observing=asyncio.Semaphore(settings.observing_max),
                         random=random.random,

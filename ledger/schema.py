@@ -174,3 +174,15 @@ checkpoints = Table(
 )
 """Signed notes over (origin, position, hash), one a head and key. A copy for convenience: whoever
 owns the database can change it, so what proves something is the one that was kept elsewhere."""
+
+sources = Table(
+    "sources",
+    metadata,
+    _text("arn", nullable=False),
+    _text("version", nullable=False),
+    _text("sha256", nullable=False),
+    _text("document", nullable=False),
+    _instant("seen_at", nullable=False),
+    PrimaryKeyConstraint("arn", "version"),
+)
+"""Texts of AWS-managed policies, so that "who could do that then" has an answer later."""

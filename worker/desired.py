@@ -117,7 +117,8 @@ def copy_of(
             starts_at=row.grant.window.starts_at if late_start else None,
         )
     )
-    pins = tuple(
-        Pin(source.arn, source.version, canonical(source.document).sha256) for source in sources
-    )
-    return document, pins
+    return document, tuple(pin_of(source) for source in sources)
+
+
+def pin_of(source: SourceDocument) -> Pin:
+    return Pin(source.arn, source.version, canonical(source.document).sha256)

@@ -11,6 +11,7 @@ from ledger.store import Ledger
 from ledger.store.append import Appended, read_head
 from ledger.store.dialect import Watch, open_watch
 from ledger.store.feed import Seen, seen_after
+from ledger.store.sources import StoredSource, keep_sources
 from ledger.store.standing import AccountStatus, write_accounts
 from ledger.store.views import accounts_to_keep, closed_rows_of, read_account
 
@@ -37,6 +38,10 @@ class LedgerDoor:
     async def read_closed(self, account: AccountId, objects: list[str]) -> tuple[GrantRow, ...]:
         async with self._ledger.reading() as connection:
             return await closed_rows_of(connection, account, objects)
+
+    async def keep_source(self, source: StoredSource) -> None:
+        async with self._ledger.writing() as connection:
+            await keep_sources(connection, [source])
 
     # --- for the daemon and its feed ------------------------------------------------------------
 

@@ -81,7 +81,7 @@ class Pass:
     async def attempt(
         self,
         subject: Hashable,
-        step: Awaitable[None],
+        step: Awaitable[object],
         *,
         row: GrantRow | None = None,
         policy: tuple[str, str] | None = None,

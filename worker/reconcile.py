@@ -107,8 +107,17 @@ async def _observe(now_in: Pass, *, at_once: bool) -> bool:
     done = await now_in.attempt("account", read())
     if done:
         await now_in.tell_unstuck(None, None)
+        await _read_sources(now_in)
     context.parking.forget(_subjects(now_in.view))
     return done
+
+
+async def _read_sources(now_in: Pass) -> None:
+    """AWS changes its own policies under whoever has them attached: what they say now is kept."""
+    rows = (row for row in now_in.view.rows if not row.grant.temporary)
+    for arn in sorted({pin.arn for row in rows for pin in row.pins}):
+        read = now_in.context.sources.read(now_in.aws, arn, None, now_in.now)
+        await now_in.attempt(("source", arn), read)
 
 
 def _subjects(view: AccountView) -> set[object]:

@@ -15,11 +15,12 @@ from ledger.events import Applied, Made, Pin, Refused, Sighted, ref
 from ledger.model import Policy
 from ledger.project import GrantRow
 from ledger.state import DefinedPolicy
-from worker.account import Answer, PrincipalState
+from worker.account import Answer, PrincipalState, SourceDocument
 from worker.desired import (
     copy_of,
     holders,
     is_ours,
+    pin_of,
     wanted_attachments,
 )
 from worker.documents import Document, NotCopyable, canonical, size_of
@@ -187,14 +188,16 @@ def _holds(state: PrincipalState, name: str, document: Document) -> bool:
 async def _copy(now_in: Pass, row: GrantRow, policy: Policy) -> tuple[Document, tuple[Pin, ...]]:
     """The timed copy; a part copied from AWS before keeps the version it was copied from."""
     pinned = {pin.arn: pin.version for pin in row.pins}
-    sources = [
-        await now_in.context.sources.read(now_in.aws, arn, pinned.get(arn), now_in.now)
-        for arn in policy.managed_policies
-    ]
+    sources = [await _source(now_in, arn, pinned.get(arn)) for arn in policy.managed_policies]
     try:
         return copy_of(row, policy, sources)
     except NotCopyable as reason:
         raise _CannotStand("not-copyable", str(reason)) from reason
+
+
+async def _source(now_in: Pass, arn: str, version: str | None = None) -> SourceDocument:
+    """The text of an AWS-managed policy, which is in the ledger from then on."""
+    return await now_in.context.sources.read(now_in.aws, arn, version, now_in.now)
 
 
 def _check_inline_budget(
@@ -240,7 +243,8 @@ async def _write_attachments(
     if not tight:
         answers += [await now_in.aws.detach(principal, arn) for arn in dropped]
     made = tuple(Made("attachment", arn, None) for arn in wanted)
-    await _applied(now_in, row, defined, reason, made=made, pins=(), answers=answers)
+    pins = tuple([pin_of(await _source(now_in, arn)) for arn in defined.policy.managed_policies])
+    await _applied(now_in, row, defined, reason, made=made, pins=pins, answers=answers)
 
 
 async def _attach(now_in: Pass, row: GrantRow, arn: str) -> Answer:

@@ -170,7 +170,7 @@ class Stage:
             clock=self.clock,
             metrics=Metrics(),
             settings=WorkerSettings(**{"resync_every": timedelta(days=7)} | settings),
-            sources=Sources(),
+            sources=Sources(door.keep_source),
             stop=asyncio.Event(),
             observing=asyncio.Semaphore(32),
             random=lambda: 0.5,
