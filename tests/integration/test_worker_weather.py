@@ -1,10 +1,11 @@
 """Answers that never come, throttling, closed accounts, no database: nothing is lost or doubled."""
 
+import json
 from datetime import timedelta
 
 import pytest
 
-from ledger.events import Applied, PolicyWritten, Removed, Stuck, Unstuck
+from ledger.events import Applied, PolicyWritten, Removed, Sighted, Stuck, Unstuck
 from tests.support.builders import at, directory, permanent, policy, temporary
 from tests.support.fake_aws.faults import FaultKind
 from tests.support.stage import ANA, DEV, PROD, ROLE, Stage
@@ -274,6 +275,31 @@ async def test_what_was_confirmed_while_the_database_was_away_is_recorded_when_i
     assert removed.lateness_us < 1_000_000
     assert len(stage.aws.calls) == calls, "what is known to be done is not done again"
     await stage.verified()
+
+
+async def test_nothing_is_attached_that_the_ledger_could_not_be_told_of_before(
+    stage: Stage,
+) -> None:
+    """An attachment has no marker: what stood before us is on record before our first attach."""
+    statement = {"Effect": "Allow", "Action": READ, "Resource": "*"}
+    own = stage.aws.publish("Own", json.dumps({"Version": "2012-10-17", "Statement": statement}))
+    policies = {"look": {"managed_policies": [own]}}
+    await stage.ingest(directory(policies=policies, standing=[permanent("ana")]))
+    process = stage.process()
+
+    def go_away() -> None:
+        process.ledger.out = bool(stage.calls(["observe"], PROD))
+
+    stage.aws.on_call.append(go_away)
+    await process.run()
+    await stage.advance(minutes=1)
+    assert stage.calls(["read_principal"]) != []
+    assert stage.calls(["attach"]) == []
+    stage.aws.on_call.clear()
+    process.ledger.out = False
+    await stage.advance(minutes=2)
+    assert stage.attached(ANA) == {own}
+    assert [seen.present for seen in await stage.of(Sighted)] == [False]
 
 
 # --- the clock ------------------------------------------------------------------------------------
