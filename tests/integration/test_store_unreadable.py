@@ -36,11 +36,11 @@ from ledger.store import Ledger
 from ledger.store.append import read_head
 from ledger.store.feed import seen_after
 from ledger.store.questions import history, who_has_access
-from ledger.store.reads import Filter, envelope_of
+from ledger.store.reads import Filter
 from ledger.store.standing import read_standing
 from ledger.store.views import accounts_to_keep, read_account, read_intent
 from tests.support.histories import DEV, NOON, PROD, TEAM, after, grant
-from tests.support.ledgers import overwrite, raw, tampering
+from tests.support.ledgers import envelope_in, overwrite, raw, tampering
 
 pytestmark = pytest.mark.every_engine
 
@@ -74,7 +74,7 @@ async def from_a_newer_program(ledger: Ledger, event: Event, kind: str | None = 
     position = await append(ledger, event)
     with tampering(ledger.url) as database:
         (row,) = database.execute("SELECT * FROM events WHERE position = ?", (position,))
-        newer = replace(envelope_of(row), kind=kind or row["kind"], version=1 if kind else 2)
+        newer = replace(envelope_in(row), kind=kind or row["kind"], version=1 if kind else 2)
         database.execute(
             "UPDATE events SET kind = ?, version = ?, hash = ? WHERE position = ?",
             (newer.kind, newer.version, chain_hash(newer), position),

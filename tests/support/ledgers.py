@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -22,6 +22,7 @@ import pytest
 from sqlalchemy import URL
 
 from ledger import guards
+from ledger.codec import Envelope
 from ledger.schema import REVISION, metadata
 from ledger.store import Ledger
 from ledger.store.dialect import file_of, parse_url, postgresql
@@ -124,6 +125,12 @@ def tampering(url: URL) -> Iterator[Any]:
         for ddl in guards.statements(engine):
             database.execute(ddl)
         database.execute("COMMIT")
+
+
+def envelope_in(row: Any) -> Envelope:
+    """A row of `events`, by its columns' names."""
+    names = [field.name for field in fields(Envelope)]
+    return Envelope(**{name: row[name.removesuffix("_us")] for name in names})
 
 
 def overwrite(database: Any, table: str, column: str, value: object, *, where: str) -> None:
