@@ -69,21 +69,40 @@ def dumps(value: object) -> str:
 # --- values -----------------------------------------------------------------------------------
 
 
+_SAID_AS_IT_IS = {types.NoneType, bool, int, str}
+
+
 def plain(value: object) -> object:
     """`value` as what JSON can say; TypeError for a type no event may hold, floats among them."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case datetime():
-            return instant_text(value)
-        case Principal():
-            return str(value)
-        case tuple():
-            return [plain(item) for item in value]
-        case _ if is_dataclass(value):
-            return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
-        case _:
-            raise TypeError(f"{type(value).__name__} cannot stand in an event")
+    kind: Any = type(value)
+    return _plain_as(kind)(value)
+
+
+@cache
+def _plain_as(kind: type) -> Callable[[Any], object]:
+    """How a value of this type becomes plain: looked up once a type, as a million rows ask."""
+    if issubclass(kind, bool | int | str | types.NoneType):
+        return lambda value: value
+    if issubclass(kind, datetime):
+        return instant_text
+    if issubclass(kind, Principal):
+        return str
+    if issubclass(kind, tuple):
+        return lambda value: [plain(item) for item in value]
+    if is_dataclass(kind):
+        return _plain_fields(tuple(kind.__dataclass_fields__))
+    raise TypeError(f"{kind.__name__} cannot stand in an event")
+
+
+def _plain_fields(names: tuple[str, ...]) -> Callable[[Any], object]:
+    def convert(value: Any) -> object:
+        found = {}
+        for name in names:
+            item = getattr(value, name)
+            found[name] = item if type(item) in _SAID_AS_IT_IS else plain(item)
+        return found
+
+    return convert
 
 
 def _reader(hint: Any) -> Callable[[Any], Any]:

@@ -79,6 +79,8 @@ PRINCIPAL_KINDS: dict[PrincipalKind, KindFacts] = {
 }
 
 
+_KINDS = {kind.value: kind for kind in PrincipalKind}
+
 DEPLOYER_KIND = PrincipalKind.ROLE
 """What a `deployer_role` is."""
 
@@ -131,10 +133,11 @@ class Principal:
 
 def parse_principal(text: str) -> Principal:
     """The inverse of `str(principal)`; ValueError on anything else."""
-    kind, slash, name = text.partition("/")
-    if not slash or kind not in {known.value for known in PrincipalKind}:
+    word, slash, name = text.partition("/")
+    kind = _KINDS.get(word)
+    if not slash or kind is None:
         raise ValueError(f"{text!r} is not kind/name")
-    return Principal(PrincipalKind(kind), name)
+    return Principal(kind, name)
 
 
 @dataclass(frozen=True, slots=True, order=True)
