@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that this program expects (a test holds it equal to alembic's head)."""
 
 metadata = MetaData(
