@@ -83,6 +83,8 @@ class Audit:
     It keeps every grant's row in memory: about 1 kB a grant, fine up to a million events or a few.
     """
 
+    chain_only: bool = False
+    """Whether only hashes and order are looked at: nothing is decoded, folded or kept."""
     count: int = 0
     position: int = 0
     hash: str = GENESIS
@@ -116,6 +118,8 @@ class Audit:
             self.position, self.hash = where, row.hash
             return
         self._link(row)
+        if self.chain_only:
+            return
         event = self._read(row)
         if event is not None:
             self._fold(event)

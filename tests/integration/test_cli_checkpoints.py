@@ -239,6 +239,30 @@ def test_an_older_copy_is_exit_4(url: URL, shell: Shell, tmp_path: Path) -> None
     assert "an older copy" in checked.out
 
 
+@pytest.mark.parametrize("name", FORGERIES)
+def test_the_chain_alone_finds_every_forgery_too_where_there_is_a_checkpoint(
+    url: URL, shell: Shell, sealed: Path, tmp_path: Path, name: str
+) -> None:
+    asked = ("verify", "--chain", "--checkpoint", sealed, "--key", tmp_path / "public")
+    assert shell.run(*asked).code == 0
+    forge(url, FORGERIES[name])
+    assert shell.run(*asked).code == 4
+
+
+def test_the_chain_alone_finds_a_change_and_says_what_it_leaves_out(url: URL) -> None:
+    with tampering(url) as database:
+        database.execute("UPDATE grants SET policy = 'admin'")
+    assert Shell(url).run("verify").code == 4
+    chain = Shell(url).run("verify", "--chain")
+    assert chain.code == 0
+    assert "nor the tables that answers are read from" in chain.err
+    with tampering(url) as database:
+        database.execute("UPDATE events SET principal = 'user/eve' WHERE position = 7")
+    chain = Shell(url).run("verify", "--chain", "-o", "json")
+    assert chain.code == 4
+    assert [(p["position"], p["what"]) for p in chain.json["problems"]] == [(7, "hash")]
+
+
 def test_several_checkpoints_and_keys_are_all_looked_at(
     url: URL, shell: Shell, sealed: Path, tmp_path: Path
 ) -> None:
