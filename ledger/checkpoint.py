@@ -242,7 +242,7 @@ def judge(
     for witness in sorted(witnesses, key=lambda witness: witness.checkpoint.size):
         size = witness.checkpoint.size
         wrong, where = None, size
-        if witness.checkpoint.origin != origin:
+        if head and witness.checkpoint.origin != origin:
             where = 1
             wrong = (
                 f"it is of {witness.checkpoint.origin} and this is {origin}: another ledger, or "

@@ -255,6 +255,12 @@ def test_a_cut_tail_is_told_where_it_begins() -> None:
     assert "saw 9 events and the ledger ends at position 7" in str(found.wrong)
 
 
+def test_an_emptied_ledger_has_lost_its_tail_and_is_no_other_one() -> None:
+    (found,) = judge([witness(9)], origin="iam-ledger/", head=0, hashes={})
+    assert found.position == 1
+    assert "the ledger ends at position 0" in str(found.wrong)
+
+
 def test_a_rewritten_row_is_told_between_the_checkpoints_around_it() -> None:
     hashes = {3: "ab" * 32, 6: "cd" * 32, 9: "ef" * 32}
     found = judge([witness(9), witness(3), witness(6)], origin=SEEN.origin, head=9, hashes=hashes)
