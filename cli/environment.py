@@ -43,6 +43,14 @@ DATABASE = Setting(
     "--database",
     filed=True,
 )
+DATABASE_PASSWORD = Setting(
+    "database_password",
+    "IAM_LEDGER_DATABASE_PASSWORD",
+    "",
+    "PostgreSQL's password, apart from the address",
+    filed=True,
+    secret=True,
+)
 COLOR = Setting("color", "IAM_LEDGER_COLOR", "auto", "auto, always or never", "--color")
 LOG_FORMAT = Setting("log_format", "IAM_LEDGER_LOG_FORMAT", "auto", "auto, json or console")
 LOG_LEVEL = Setting("log_level", "IAM_LEDGER_LOG_LEVEL", "info", "debug, info, warning or error")
@@ -69,6 +77,7 @@ CHECKPOINT_FILE = Setting(
 )
 SETTINGS = (
     DATABASE,
+    DATABASE_PASSWORD,
     COLOR,
     LOG_FORMAT,
     LOG_LEVEL,

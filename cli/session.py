@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from cli.environment import DATABASE, LOG_FORMAT, LOG_LEVEL, Environment
+from cli.environment import DATABASE, DATABASE_PASSWORD, LOG_FORMAT, LOG_LEVEL, Environment
+from cli.exits import Stop
 from cli.terminal import Terminal
-from ledger.errors import LedgerMissing, LedgerOutdated
+from ledger.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
 from worker.clock import Clock
 
 if TYPE_CHECKING:
@@ -49,12 +50,23 @@ class Session:
     def database_text(self) -> str:
         return self.environment.value(DATABASE, self.database).text
 
+    def _told(self) -> tuple[str, str]:
+        """Where the ledger is and its password, as flag, variables and files say them now."""
+        return self.database_text, self.environment.value(DATABASE_PASSWORD).text
+
+    def _told_again(self) -> tuple[str, str]:
+        """The same while we run: a file that is being renewed is weather."""
+        try:
+            return self._told()
+        except Stop as stop:
+            raise LedgerUnavailable(f"where the ledger is cannot be read: {stop}") from None
+
     def ledger(self) -> "Ledger":
         """The ledger that flag, environment or default name, unopened and unchecked."""
         from ledger.store import Ledger
-        from ledger.store.dialect import parse_url
+        from ledger.store.dialect import parse_url, renewed
 
-        return Ledger(parse_url(self.database_text))
+        return Ledger(parse_url(*self._told()), renewed(self._told_again))
 
     def ask(self, work: "Callable[[Ledger], Awaitable[T]]") -> T:
         """Runs `work` with the ledger, opened and checked; LedgerMissing when there is none."""
@@ -105,14 +117,15 @@ class Session:
             return True
         return True
 
-    def migrate(self) -> None:
+    def migrate(self, *, asked: bool = False) -> None:
         """Makes the ledger, or brings it to this program's schema; quick where it is right.
 
-        Not inside a running loop.
+        A server's is others' too: unless `asked` to by a person, it is only checked. Not inside a
+        running loop.
         """
         from ledger.store.dialect import file_of, parse_url, shown, weather
 
-        url = parse_url(self.database_text)
+        url = parse_url(*self._told())
         path = file_of(url)
         if path is not None and not path.absolute().parent.is_dir():
             raise LedgerMissing(
@@ -121,6 +134,8 @@ class Session:
         try:
             self.ask(_nothing)
         except (LedgerMissing, LedgerOutdated):
+            if path is None and not asked:
+                raise
             from migrations.upgrade import upgrade
 
             with weather():

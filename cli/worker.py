@@ -103,7 +103,7 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
     metrics, clock, stop = Metrics(), session.clock, asyncio.Event()
     async with session.ledger() as ledger:
         await ledger.check()
-        with single_worker(ledger.url):
+        with single_worker(ledger.url, ledger.address):
             door = LedgerDoor(ledger)
             interrupted = _heed_signals(stop)
             try:

@@ -40,7 +40,11 @@ NEEDED = (
 )
 
 # Whoever is in `with_password` is asked for it; all others are who they say they are.
-HBA = "local all +with_password scram-sha-256\nlocal all all trust\n"
+HBA = """
+local all +with_password scram-sha-256
+local all all trust
+hostssl all all 127.0.0.1/32 trust
+"""
 
 SETTINGS = {
     "listen_addresses": "",
@@ -170,12 +174,15 @@ def binaries() -> Path:
 
 
 @contextmanager
-def started(settings: dict[str, str] | None = None) -> Iterator[Postgres]:
+def started(
+    settings: dict[str, str] | None = None, files: dict[str, bytes] | None = None
+) -> Iterator[Postgres]:
     """A server of our own, stopped and deleted at the end; NoPostgres when there is none to start.
 
-    `settings` go before `SETTINGS`.
+    `settings` go before `SETTINGS`; `files` stand in its data folder, for its eyes only.
     """
-    folder = Path(mkdtemp(prefix="iam-pg-", dir="/tmp"))  # a socket's path is 107 bytes at most
+    folder = Path(mkdtemp(prefix="iam-pg-", dir=_roomiest()))
+    settings = SETTINGS | (settings or {})
     as_nobody: dict[str, Any] = {}
     try:
         found = binaries()
@@ -198,7 +205,12 @@ def started(settings: dict[str, str] | None = None) -> Iterator[Postgres]:
         making += ["--locale=C", "--no-sync", "--no-instructions"]
         _run(making, cwd=folder, **as_nobody)
         (data / "pg_hba.conf").write_text(HBA)
-        options = [f"--{name}={value}" for name, value in (SETTINGS | (settings or {})).items()]
+        for name, content in (files or {}).items():
+            (data / name).write_bytes(content)
+            (data / name).chmod(0o600)
+            if as_nobody:
+                shutil.chown(data / name, DROPPED_TO)
+        options = [f"--{name}={value}" for name, value in settings.items()]
         command: list[Any] = [found / "postgres", "-D", data, "-k", folder, *options]
         with (folder / "log").open("wb") as log:
             keeper = subprocess.Popen(
@@ -214,9 +226,8 @@ def started(settings: dict[str, str] | None = None) -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     try:
-        url = URL.create(
-            "postgresql+psycopg", "postgres", database="postgres", query={"host": str(folder)}
-        )
+        where = {"host": str(folder)} | ({"port": settings["port"]} if "port" in settings else {})
+        url = URL.create("postgresql+psycopg", "postgres", database="postgres", query=where)
         _await(url, folder / "log")
         yield Postgres(url)
     finally:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.errors import LedgerUnavailable
 from ledger.store.dialect import listening, postgresql, sqlite
-from ledger.store.dialect.address import Address, file_of, parse_url, shown
+from ledger.store.dialect.address import Address, file_of, parse_url, renewed, shown
 
 __all__ = [
     "Address",
@@ -32,6 +32,7 @@ __all__ = [
     "open_engine",
     "open_watch",
     "parse_url",
+    "renewed",
     "shown",
     "single_worker",
     "triggers",

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ledger.errors import LedgerMissing
+from ledger.errors import LedgerMissing, LedgerUnavailable
 
 Address = Callable[[], URL]
 """The address as it is now: asked for each new connection, since passwords in files are renewed.
@@ -24,8 +24,27 @@ _DRIVERS = {
 }
 
 
-def parse_url(text: str) -> URL:
-    """`text` as a database URL that this version can use; LedgerMissing says what is wrong."""
+Told = Callable[[], tuple[str, str]]
+"""The address's text, and the password that was told apart from it (empty: none)."""
+
+
+def renewed(told: Told) -> Address:
+    """Reads the address anew each time; what cannot be read is weather, since files are renewed."""
+
+    def address() -> URL:
+        try:
+            return parse_url(*told())
+        except LedgerMissing as error:
+            raise LedgerUnavailable(f"where the ledger is was changed: {error}") from error
+
+    return address
+
+
+def parse_url(text: str, password: str = "") -> URL:
+    """`text` as a database URL that this version can use; LedgerMissing says what is wrong.
+
+    `password` goes before the one in the URL; SQLite has none.
+    """
     try:
         url = make_url(text)
     except ArgumentError:
@@ -46,6 +65,8 @@ def parse_url(text: str) -> URL:
         )
     if driver == POSTGRESQL and not url.database:
         raise LedgerMissing(f"{shown(url)} names no database; end it with /name")
+    if driver == POSTGRESQL and password:
+        url = url.set(password=password)
     return url
 
 

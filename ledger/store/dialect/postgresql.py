@@ -102,8 +102,12 @@ def parameters(url: URL) -> dict[str, Any]:
 
 
 def for_reading(engine: AsyncEngine) -> AsyncEngine:
-    """The same engine, each transaction of which sees one instant, and changes nothing."""
-    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    """The same engine, each transaction of which sees one instant.
+
+    Not marked as read-only: the pool would put that back by asking for read-write, which a replica
+    refuses in words of its own.
+    """
+    return engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 def for_writing(engine: AsyncEngine) -> AsyncEngine:
@@ -139,12 +143,12 @@ TRIGGERS = """
         CASE p.proconfig WHEN ARRAY['search_path=' || quote_ident(current_schema()) || ', pg_temp']
              THEN 'pinned' ELSE array_to_string(p.proconfig, ' ') END) AS shown
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
-    WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal
+    WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT t.tgisinternal
     UNION ALL
     SELECT 'rule ' || rulename, definition FROM pg_rules WHERE schemaname = current_schema()
     UNION ALL
     SELECT 'row security of ' || relname, '' FROM pg_class
-    WHERE relnamespace = current_schema()::regnamespace AND relrowsecurity
+    WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relrowsecurity
 """
 
 
