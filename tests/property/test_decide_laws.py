@@ -1,13 +1,14 @@
 """Laws of deciding, over random windows and random edits: failures 1 and 10 of others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.project import GrantRow
+from ledger.answer import state_of
+from ledger.project import GrantRow, Mark
 from tests.support.builders import Book, Entry, Files, at, directory, temporary
 
 HOURS = 30
@@ -151,3 +152,27 @@ def test_no_two_live_grants_of_one_person_carry_one_name(history: list[list[Line
         ]
         names = [row.grant.object for row in open_rows]
         assert len(names) == len(set(names))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(directories, min_size=1, max_size=5))
+def test_an_answer_lists_whoever_is_declared_and_nobody_else(history: list[list[Line]]) -> None:
+    """Failure 1, asked of the answers: while every removal is confirmed at its instant, somebody
+    is listed exactly when a window in force covers the instant, however windows overlap."""
+    book = Book()
+    for number, declared in enumerate(history):
+        now = at(number * 6)
+        book.ingest(files_of(declared), now)
+        rows = [removed_when_due(row) for row in book.rows.values()]
+        for half in range(12):
+            instant = now + timedelta(minutes=30 * half)
+            listed = any(state_of(row, instant) is not None for row in rows)
+            assert listed is gives_access(list(book.rows.values()), instant), instant
+
+
+def removed_when_due(row: GrantRow) -> GrantRow:
+    """As a worker that is never late leaves it."""
+    if row.due_at is None:
+        return row
+    gone = Mark(row.granted.position, max(row.due_at, row.granted.at), row.granted.recorded_at)
+    return replace(row, closed=gone, closed_how="answered")
