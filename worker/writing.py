@@ -229,6 +229,8 @@ async def _write_attachments(
     wanted = wanted_attachments(now_in.view, defined.policy)
     dropped = _dropped(now_in, row, wanted)
     _check_slots(row, wanted, state.attached - set(dropped))
+    # Read before anything is given: what has been attached is recorded without a further question.
+    pins = tuple([pin_of(await _source(now_in, arn)) for arn in defined.policy.managed_policies])
     # What is new first, so that nobody waits between the two; the other way where slots are short.
     tight = len(state.attached | set(wanted)) > principal.facts.attached_max
     answers: list[Answer] = []
@@ -243,7 +245,6 @@ async def _write_attachments(
     if not tight:
         answers += [await now_in.aws.detach(principal, arn) for arn in dropped]
     made = tuple(Made("attachment", arn, None) for arn in wanted)
-    pins = tuple([pin_of(await _source(now_in, arn)) for arn in defined.policy.managed_policies])
     await _applied(now_in, row, defined, reason, made=made, pins=pins, answers=answers)
 
 

@@ -302,6 +302,23 @@ async def test_nothing_is_attached_that_the_ledger_could_not_be_told_of_before(
     assert [seen.present for seen in await stage.of(Sighted)] == [False]
 
 
+async def test_a_text_that_cannot_be_read_leaves_nothing_attached_and_unrecorded(
+    stage: Stage,
+) -> None:
+    statement = {"Effect": "Allow", "Action": READ, "Resource": "*"}
+    own = stage.aws.publish("Own", json.dumps({"Version": "2012-10-17", "Statement": statement}))
+    stage.aws.fail("refused", "read_source")
+    policies = {"look": {"managed_policies": [own]}}
+    await stage.ingest(directory(policies=policies, standing=[permanent("ana")]))
+    await stage.start()
+    assert [event.code for event in await stage.of(Stuck)] == ["AccessDenied"]
+    assert stage.attached(ANA) == set()
+    stage.aws.heal()
+    await stage.advance(minutes=2)
+    assert stage.attached(ANA) == {own}
+    assert len(await stage.of(Applied)) == 1
+
+
 # --- the clock ------------------------------------------------------------------------------------
 
 
