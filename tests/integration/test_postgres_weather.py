@@ -28,11 +28,11 @@ from ledger.errors import (
 )
 from ledger.events import Stuck
 from ledger.model import AccountId
-from ledger.schema import events
+from ledger.schema import events, metadata
 from ledger.store import Ledger, dialect
 from ledger.store.append import append, read_head
 from ledger.store.dialect import listening, open_watch, postgresql, single_worker
-from ledger.store.dialect.roles import DUTIES, Duty, allow
+from ledger.store.dialect.roles import DUTIES, MAY, Duty, allow
 from ledger.store.verify import rebuild, verify
 from tests.support.commands import Shell, StillClock
 from tests.support.histories import NOON, PROD
@@ -150,6 +150,12 @@ async def test_each_role_can_do_its_duty_and_change_no_history(
         ):
             with pytest.raises(Exception, match=r"permission denied|must be owner"):
                 database.execute(statement)
+
+
+@pytest.mark.parametrize("duty", DUTIES)
+def test_every_table_is_named_in_every_duty(duty: Duty, engine: str) -> None:
+    """A new table that nobody may read stops those who must, in production only."""
+    assert MAY[duty].keys() == {*metadata.tables, "alembic_version"}
 
 
 async def test_a_duty_that_changes_takes_back_what_the_old_one_gave(
