@@ -5,7 +5,6 @@ that somebody damaged is handed over as it is.
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,10 +65,6 @@ async def _split(connection: AsyncConnection, wanted_us: int, head: int, *, odd:
     return low
 
 
-async def stream_span(connection: AsyncConnection, span: Span) -> AsyncGenerator[Envelope, None]:
+def stream_span(connection: AsyncConnection, span: Span) -> AsyncGenerator[Envelope, None]:
     """Its rows in order, a bounded number in memory at a time."""
-    async with aclosing(stream_envelopes(connection, after=span.first - 1)) as rows:
-        async for row in rows:
-            if row.position > span.last:
-                return
-            yield row
+    return stream_envelopes(connection, after=span.first - 1, last=span.last)

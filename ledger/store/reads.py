@@ -82,12 +82,15 @@ _ENVELOPE = [
 
 
 async def stream_envelopes(
-    connection: AsyncConnection, *, after: int | None = None
+    connection: AsyncConnection, *, after: int | None = None, last: int | None = None
 ) -> AsyncGenerator[Envelope, None]:
-    """Every row behind `after` (None: all), in order, a bounded number in memory at a time."""
+    """Every row behind `after` and up to `last` (None: all), in order, a bounded number in memory
+    at a time."""
     query = select(*_ENVELOPE).order_by(events.c.position)
     if after is not None:
         query = query.where(events.c.position > after)
+    if last is not None:
+        query = query.where(events.c.position <= last)
     async with connection.stream(query, execution_options={"yield_per": STREAM_ROWS}) as result:
         # By partitions: a row by itself costs a switch between greenlets, a third of the reading.
         async for some in result.partitions():

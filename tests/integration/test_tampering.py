@@ -1,10 +1,9 @@
 """No history is changed unnoticed: what the chain alone shows, and what only a checkpoint does."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL
@@ -13,12 +12,11 @@ from ledger.codec import chain_hash
 from ledger.errors import ChainBroken
 from ledger.store.verify import Verification
 from tests.support.forging import (
+    COLUMNS,
     FORGERIES,
     SIGNER,
-    copy_of,
     forge,
     look,
-    put_back,
     read_rows,
     sign,
     story,
@@ -28,12 +26,16 @@ from tests.support.histories import Story, after, grant
 from tests.support.histories import append_all as append
 from tests.support.ledgers import overwrite, raw, tampering
 
-Attack = Callable[[sqlite3.Connection], None]
+Attack = Callable[[Any], None]
+
+
+pytestmark = pytest.mark.every_engine
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> URL:
-    return story().write(tmp_path)
+def url(ledger_url: URL) -> URL:
+    asyncio.run(append(ledger_url, story().drafts))
+    return ledger_url
 
 
 def grow(url: URL, name: str = "eeee2222ffff3333") -> None:
@@ -80,34 +82,29 @@ def test_the_same_head_is_signed_and_kept_once(url: URL) -> None:
     assert [tuple(row) for row in kept] == [(12, SIGNER.key.short, str(sign(url)))]
 
 
-def test_the_private_key_is_nowhere_in_the_database(url: URL) -> None:
-    sign(url)
-    content = copy_of(url)
-    assert b"PRIVATE+KEY" not in content
-    assert b"\x01" * 32 not in content
-
-
 # --- clumsy attacks: the chain alone shows them -------------------------------------------------
 
 
-def _edit(database: sqlite3.Connection) -> None:
+def _edit(database: Any) -> None:
     overwrite(database, "events", "principal", "user/eve", where="position = 4")
 
 
-def _delete(database: sqlite3.Connection) -> None:
+def _delete(database: Any) -> None:
     database.execute("DELETE FROM events WHERE position = 5")
 
 
-def _insert(database: sqlite3.Connection) -> None:
+def _insert(database: Any) -> None:
     database.execute("UPDATE events SET position = -position WHERE position > 5")
     database.execute("UPDATE events SET position = 1 - position WHERE position < 0")
-    columns = [row[1] for row in database.execute("PRAGMA table_info(events)")]
+    columns = [column.removesuffix("_us") for column in COLUMNS]
     taken = {"position": "6", "dedup_key": "'made up'"}
-    values = ", ".join(taken.get(name, name) for name in columns)
-    database.execute(f"INSERT INTO events SELECT {values} FROM events WHERE position = 5")  # noqa: S608
+    names, values = ", ".join(columns), ", ".join(taken.get(name, name) for name in columns)
+    database.execute(
+        f"INSERT INTO events ({names}) SELECT {values} FROM events WHERE position = 5"  # noqa: S608 - our own names
+    )
 
 
-def _reorder(database: sqlite3.Connection) -> None:
+def _reorder(database: Any) -> None:
     for was, becomes in ((4, -4), (5, 4), (-4, 5)):
         database.execute("UPDATE events SET position = ? WHERE position = ?", (becomes, was))
 
@@ -169,13 +166,11 @@ def test_a_forged_history_that_has_grown_since_is_found_all_the_same(url: URL, n
     assert not look(url, note).ok
 
 
-def test_the_place_is_told_between_two_checkpoints(tmp_path: Path) -> None:
-    told = story()
-    early, late = told.drafts[:5], told.drafts[5:]
-    told.drafts = early
-    url = told.write(tmp_path)
+def test_the_place_is_told_between_two_checkpoints(ledger_url: URL) -> None:
+    drafts, url = story().drafts, ledger_url
+    asyncio.run(append(url, drafts[:5]))
     first = sign(url)
-    asyncio.run(append(url, late))
+    asyncio.run(append(url, drafts[5:]))
     second = sign(url)
     forge(
         url,
@@ -202,36 +197,18 @@ def test_a_cut_tail_is_told_as_one(url: URL) -> None:
     assert "it saw 12 events and the ledger ends at position 10" in problem.message
 
 
-def test_an_older_copy_in_the_files_place_is_found(url: URL) -> None:
-    older = copy_of(url)
+def test_an_older_state_that_went_its_own_way_is_found(url: URL) -> None:
+    """As a database that was restored from a backup, and written to since."""
+    older = read_rows(url)
     grow(url)
     note = sign(url)
-    put_back(url, older)
-    assert look(url).ok
+    forge(url, lambda _: older)
     (problem,) = look(url, note).problems
     assert problem.position == 13
-    assert "an older copy" in problem.message
-
-
-def test_an_older_copy_that_went_its_own_way_is_found(url: URL) -> None:
-    older = copy_of(url)
-    grow(url)
-    note = sign(url)
-    put_back(url, older)
     grow(url, "ffff2222aaaa3333")
     assert look(url).ok
     (problem,) = look(url, note).problems
-    assert problem.what == "checkpoint"
     assert "positions 1 to 13" in problem.message
-
-
-def test_another_ledger_in_the_files_place_is_found(url: URL, tmp_path: Path) -> None:
-    note = sign(url)
-    (tmp_path / "other").mkdir()
-    elsewhere = Story().granted(grant("ffff2222aaaa3333", ends=after(3)))
-    put_back(url, copy_of(elsewhere.write(tmp_path / "other")))
-    assert look(url).ok
-    assert "another ledger" in look(url, note).problems[0].message
 
 
 def test_a_history_written_anew_from_the_first_event_is_found(url: URL) -> None:
@@ -276,11 +253,11 @@ def test_nothing_is_signed_over_a_history_that_departs_from_what_was_kept(
 ) -> None:
     sign(url)
     with raw(url) as database:
-        kept = database.execute("SELECT * FROM checkpoints").fetchall()
+        kept = [tuple(row) for row in database.execute("SELECT * FROM checkpoints")]
     forge(url, FORGERIES[name])
     with raw(url) as database:
         for row in kept:
-            database.execute("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?)", tuple(row))
+            database.execute("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?)", row)
         count = database.execute("SELECT count(*) FROM checkpoints").fetchone()[0]
     with pytest.raises(ChainBroken, match="Nothing was signed"):
         sign(url)
@@ -293,7 +270,6 @@ def test_nothing_is_signed_over_a_history_that_departs_from_what_was_kept(
     [
         ("hash", "ab" * 32, "something else than its row"),
         ("note", "made up", "its note cannot be read"),
-        ("note", b"\xff", "its note cannot be read"),
         ("position", 3, "something else than its row"),
     ],
 )
@@ -315,7 +291,8 @@ def test_a_forger_who_forgets_the_kept_checkpoints_is_found_without_any_key(url:
         kept = [tuple(row) for row in database.execute("SELECT * FROM checkpoints")]
     forge(url, FORGERIES["edit"])
     with raw(url) as database:
-        database.executemany("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?)", kept)
+        for row in kept:
+            database.execute("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?)", row)
     assert rows[-1].hash != read_rows(url)[-1].hash
     (problem,) = look(url).problems
     assert (problem.position, problem.what) == (12, "checkpoint")

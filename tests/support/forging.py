@@ -19,7 +19,7 @@ from ledger.store import checkpoints as making
 from ledger.store.dialect import file_of
 from ledger.store.verify import Verification, rebuild, verify
 from tests.support.histories import Story, after, grant
-from tests.support.ledgers import raw, tampering
+from tests.support.ledgers import envelope_in, raw, tampering
 
 Rows = list[Envelope]
 Change = Callable[[Rows], Rows]
@@ -44,10 +44,7 @@ def story() -> Story:
 def read_rows(url: URL) -> Rows:
     with raw(url) as database:
         found = database.execute("SELECT * FROM events ORDER BY position").fetchall()
-    return [
-        Envelope(**{c: row["recorded_at" if c == "recorded_at_us" else c] for c in COLUMNS})
-        for row in found
-    ]
+    return [envelope_in(row) for row in found]
 
 
 def write_rows(url: URL, rows: Rows) -> None:
@@ -55,11 +52,10 @@ def write_rows(url: URL, rows: Rows) -> None:
     with tampering(url) as database:
         database.execute("DELETE FROM events")
         marks = ", ".join("?" * len(COLUMNS))
-        names = ", ".join("recorded_at" if c == "recorded_at_us" else c for c in COLUMNS)
-        database.executemany(
-            f"INSERT INTO events ({names}) VALUES ({marks})",  # noqa: S608 - a test's own words
-            [tuple(getattr(row, c) for c in COLUMNS) for row in rows],
-        )
+        names = ", ".join(column.removesuffix("_us") for column in COLUMNS)
+        query = f"INSERT INTO events ({names}) VALUES ({marks})"  # noqa: S608 - a test's own words
+        for row in rows:
+            database.execute(query, tuple(getattr(row, column) for column in COLUMNS))
 
 
 def hash_anew(rows: Rows) -> Rows:
