@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,6 @@ from cli.terminal import Terminal
 from ledger.codec import instant_of
 from ledger.envelope import Draft
 from ledger.errors import (
-    LedgerBusy,
     LedgerError,
     LedgerMissing,
     LedgerOutdated,
@@ -31,13 +29,14 @@ from ledger.model import AccountId
 from ledger.schema import events, metadata
 from ledger.store import Ledger, dialect
 from ledger.store.append import append, read_head
-from ledger.store.dialect import listening, open_watch, postgresql, single_worker
+from ledger.store.dialect import postgresql, single_worker
 from ledger.store.dialect.roles import DUTIES, MAY, Duty, allow
 from ledger.store.verify import rebuild, verify
+from migrations.upgrade import upgrade
 from tests.support.commands import Shell, StillClock
 from tests.support.histories import NOON, PROD
 from tests.support.ledgers import another_writer, raw
-from tests.support.postgres import Postgres
+from tests.support.postgres import Postgres, cut
 
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 
@@ -278,17 +277,6 @@ async def test_a_password_that_is_renewed_is_read_again_for_the_next_connection(
         assert (await ledger.append([numbered(1)], now=NOON)).positions == (2,)
 
 
-def cut(url: URL, role: str | None = None) -> None:
-    """Ends every other connection to the database, as an administrator does."""
-    with raw(url) as database:
-        database.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND usename = coalesce(?, usename)",
-            (role,),
-        )
-
-
 async def test_a_server_that_restarts_is_weather_once_and_nothing_is_lost(
     ledger_url: URL,
 ) -> None:
@@ -362,12 +350,22 @@ async def test_another_schema_and_no_schema_are_refused_by_name(
         postgres.drop(empty)
 
 
-async def test_an_older_server_or_another_encoding_is_refused(
-    ledger_url: URL, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_older_server_is_refused(ledger_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql, "OLDEST", 99)
     with pytest.raises(LedgerOutdated, match="a ledger needs 99 or newer"):
         await check(ledger_url)
+
+
+def test_a_database_that_cannot_hold_every_name_is_refused(postgres: Postgres, engine: str) -> None:
+    url = postgres.url(f"latin_{os.getpid()}")
+    how = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'"
+    with postgres.connected() as connection:
+        connection.execute(sql.SQL(how).format(sql.Identifier(str(url.database))))
+    try:
+        with pytest.raises(LedgerMissing, match="encoding is LATIN1; a ledger needs one made with"):
+            upgrade(url)
+    finally:
+        postgres.drop(url)
 
 
 async def test_a_writer_that_does_not_finish_is_weather_and_blocks_no_reader(
@@ -418,153 +416,3 @@ async def test_what_is_recorded_is_recorded_by_the_servers_clock(
             times = [row[0] for row in database.execute("SELECT recorded_at FROM events")]
     assert times == sorted(times)
     assert instant_of(times[0]) > before
-
-
-# --- one worker -----------------------------------------------------------------------------------
-
-
-def test_a_second_worker_on_one_database_is_refused_by_name(ledger_url: URL) -> None:
-    with single_worker(ledger_url):
-        with pytest.raises(LedgerBusy) as caught, single_worker(ledger_url):
-            pytest.fail("two workers at once")
-        assert f"another worker (iam-ledger worker {os.getpid()} on " in str(caught.value)
-        assert f"keeps {dialect.shown(ledger_url)}" in str(caught.value)
-        assert "Stop that one first" in str(caught.value)
-    with single_worker(ledger_url):
-        pass
-
-
-HOLDER = """
-import sys
-from ledger.store.dialect import parse_url, single_worker
-with single_worker(parse_url(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-async def test_a_worker_that_is_killed_holds_nothing(ledger_url: URL) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        HOLDER,
-        text_of(ledger_url),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert await process.stdout.readline() == b"held\n"
-    with pytest.raises(LedgerBusy, match=f"worker {process.pid}"), single_worker(ledger_url):
-        pytest.fail("two workers at once")
-    process.kill()
-    await process.wait()
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                with single_worker(ledger_url):
-                    return
-            except LedgerBusy:
-                await asyncio.sleep(0.01)
-
-
-# --- hearing --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def watch(ledger_url: URL) -> AsyncIterator[dialect.Watch]:
-    """An ear that has begun to hear."""
-    opened = open_watch(ledger_url)
-    assert opened.changed(), "whoever begins to watch has everything to read"
-    await heard(opened)
-    yield opened
-    opened.close()
-    await asyncio.sleep(0)
-
-
-async def heard(watch: dialect.Watch) -> None:
-    async with asyncio.timeout(60):
-        await watch.heard.wait()
-    watch.changed()
-
-
-async def test_every_commit_is_heard_at_once(ledger_url: URL, watch: dialect.Watch) -> None:
-    for number in range(5):
-        await write(ledger_url, number)
-        await heard(watch)
-        assert not watch.heard.is_set()
-
-
-async def test_what_is_not_committed_is_not_heard(ledger: Ledger, postgres: Postgres) -> None:
-    assert ledger.url.database is not None
-    with postgres.connected(ledger.url.database) as connection:
-        connection.execute(f"LISTEN {listening.CHANNEL}".encode())
-
-        async def give_up() -> None:
-            async with ledger.writing() as writing:
-                await append(writing, [numbered(0), numbered(1)], now=NOON)
-                raise RuntimeError("given up")
-
-        with pytest.raises(RuntimeError, match="given up"):
-            await give_up()
-        await ledger.append([numbered(2)], now=NOON)
-        first = next(connection.notifies(timeout=60))
-        assert (first.channel, first.payload) == (listening.CHANNEL, "1")
-
-
-async def test_an_ear_that_was_cut_off_hears_again_and_looks_for_what_it_missed(
-    ledger_url: URL, watch: dialect.Watch
-) -> None:
-    for number in range(3):
-        cut(ledger_url)
-        await write(ledger_url, number)  # perhaps while nobody listens
-        await heard(watch)  # the new connection's own call, or the commit
-    await write(ledger_url, 99)
-    await heard(watch)
-
-
-async def test_a_silent_connection_is_asked_whether_it_still_stands(
-    ledger_url: URL, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    beats: asyncio.Queue[bool] = asyncio.Queue()
-    told = listening._told
-
-    async def count(connection: object) -> bool:
-        beats.put_nowait(found := await told(connection))
-        return found
-
-    monkeypatch.setattr(listening, "BEAT_EVERY_S", 0.02)
-    monkeypatch.setattr(listening, "_told", count)
-    opened = open_watch(ledger_url)
-    opened.changed()
-    await heard(opened)
-    async with asyncio.timeout(60):
-        assert [await beats.get() for _ in range(3)] == [False, False, False]
-        await write(ledger_url)
-        await heard(opened)
-        while not await beats.get():
-            pass
-    opened.close()
-    await asyncio.sleep(0)
-
-
-async def test_an_ear_to_a_server_that_is_away_is_silent_and_tries_again(
-    ledger_url: URL, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: asyncio.Queue[None] = asyncio.Queue()
-
-    def away() -> URL:
-        tried.put_nowait(None)
-        if tried.qsize() > 4:
-            raise LedgerUnavailable("the file that names it is away too")
-        return ledger_url.update_query_dict({"host": "/nowhere"})
-
-    monkeypatch.setattr(listening, "PAUSE_MIN_S", 0.001)
-    opened = open_watch(ledger_url, away)
-    async with asyncio.timeout(60):
-        for _ in range(6):
-            assert opened.changed(), "the ledger itself says what is wrong"
-            await tried.get()
-    assert not opened.heard.is_set()
-    assert opened.every_s is not None, "somebody must ask now and then"
-    opened.close()
-    await asyncio.sleep(0)

@@ -149,6 +149,17 @@ def conninfo(url: URL) -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+def cut(url: URL, role: str | None = None) -> None:
+    """Ends every other connection to the database, or one role's, as an administrator does."""
+    with psycopg.connect(conninfo(url), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND usename = coalesce(%s, usename)",
+            (role,),
+        )
+
+
 # --- finding and starting one ---------------------------------------------------------------------
 
 
