@@ -234,6 +234,35 @@ def test_a_changed_export_is_told_at_its_place(
     assert ask(file).code == 4
 
 
+def hashed(line: Line, **changed: object) -> Line:
+    """The line with another content and the hash of that."""
+    made = line | changed
+    return made | {"hash": script.hash_of(made)}
+
+
+def test_what_only_looks_like_a_chain_is_told_by_what_is_wrong_with_it(
+    url: URL, tmp_path: Path, ask: Callable[..., Ran]
+) -> None:
+    """Each row's own hash is right; its place, its link or its time is not."""
+    file = export(url, tmp_path)
+    lines = lines_of(file)
+    last = lines[-1]
+    early = lines[0]
+    for changed, said in (
+        (hashed(last, position=13), "it does not stand behind position 11"),
+        (hashed(last, prev_hash="ab" * 32), "it does not follow the event before it"),
+        (
+            hashed(last, recorded_at=early["recorded_at"], recorded_at_us=early["recorded_at_us"]),
+            "it was recorded before the event that precedes it",
+        ),
+    ):
+        put(file, [*lines[:-1], changed])
+        told = ask(file)
+        assert told.code == 4
+        assert said in told.out.splitlines()[0]
+        assert sum(line.startswith("position ") for line in told.out.splitlines()) == 1
+
+
 @pytest.mark.parametrize("name", ["edit", "insert"])
 def test_an_export_that_was_hashed_anew_is_told_by_the_checkpoint(
     url: URL, sealed: Path, tmp_path: Path, ask: Callable[..., Ran], name: str
