@@ -184,7 +184,7 @@ def _revoke(story: Story, worker: Worker) -> None:
     grant = next(item["grant_id"] for item in waited if item["principal"] == "chloe")
     story.wire.rule = _too_busy_to_delete
     story.do("revoke", "revoke", grant, *WORD, "-o", "json")
-    until(lambda: "iam_ledger_grants_exposed 1.0" in story.scrape(worker), "the exposure")
+    _until_said(story, worker, "iam_ledger_grants_exposed 1.0")
     story.wire.rule = lambda _call: "pass"
     until(lambda: not inline_names(*CHLOE), "the revocation")
     story.do("ingest under a hold", "ingest", "-o", "json")
@@ -206,17 +206,20 @@ def _meet_weather(story: Story, worker: Worker) -> None:
     story.commit(*_later(), windows)
     with disk_full(worker):
         story.do("ingest, unlucky", "ingest", "-o", "json")
-        until(
-            lambda: "iam_ledger_ledger_errors_total 0.0" not in story.scrape(worker),
-            "the database's weather",
-        )
+        errors = "iam_ledger_ledger_errors_total 0.0"
+        until(lambda: errors not in story.scrape(worker), "the database's weather", every_s=0.1)
         story.probes["/livez on a full disk"] = worker.get("/livez")[0]
+    _until_said(story, worker, "iam_ledger_grants_refused 1.0", "iam_ledger_grants_stuck 1.0")
 
-    def told() -> bool:
+
+def _until_said(story: Story, worker: Worker, *lines: str) -> None:
+    """Scrapes until /metrics says all of `lines` at once."""
+
+    def said() -> bool:
         text = story.scrape(worker)
-        return "iam_ledger_grants_refused 1.0" in text and "iam_ledger_grants_stuck 1.0" in text
+        return all(f"\n{line}\n" in text for line in lines)
 
-    until(told, "the refusal and the stuck step")
+    until(said, " and ".join(lines), every_s=0.1)
 
 
 @contextmanager

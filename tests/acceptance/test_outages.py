@@ -18,9 +18,8 @@ def test_an_outage_of_aws_never_fails_livez_and_heals_by_itself(
     with installed(moto_server, tmp_path) as (program, wire), program.daemon() as worker:
         wire.cut = True
         declare(program, files(window("ana")))
-        until(
-            lambda: 'passes_total{result="failed"} 0.0' not in worker.get("/metrics")[1], "failure"
-        )
+        failed = 'passes_total{result="failed"} 0.0'
+        until(lambda: failed not in worker.get("/metrics")[1], "a pass that fails", every_s=0.1)
         assert worker.get("/livez") == (200, '{"alive": true}')
         assert worker.get("/readyz")[0] == 200, "it can do what is asked as soon as AWS answers"
         wire.cut = False
@@ -85,4 +84,4 @@ def test_an_outage_of_the_database_never_fails_livez_keeps_the_end_and_loses_not
         assert worker.get("/readyz")[0] == 200
         worker.terminate()
         assert worker.wait() == 0
-        assert program.ok("verify", "-o", "json").json["ok"]
+        assert program.holds

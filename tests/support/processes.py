@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Condition, Thread
 from time import monotonic, sleep
@@ -16,7 +17,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from tests.support.commands import Ran
+from ledger.store.dialect import parse_url
+from tests.support.commands import Ran, Shell, StillClock
 from tests.support.moto_server import ENVIRONMENT
 
 PROGRAM = Path(sys.executable).with_name("iam-ledger")
@@ -31,12 +33,14 @@ LogLine = dict[str, Any]
 LOOK_EVERY_S = 0.02
 
 
-def until(holds: Callable[[], bool], what: str, limit_s: float = 30.0) -> None:
+def until(
+    holds: Callable[[], bool], what: str, *, limit_s: float = 30.0, every_s: float = LOOK_EVERY_S
+) -> None:
     """Looks until it is so; fails when that takes longer than the generous `limit_s`."""
     end = monotonic() + limit_s
     while not holds():
         assert monotonic() < end, f"{what}: not within {limit_s:.0f} s"
-        sleep(LOOK_EVERY_S)
+        sleep(every_s)
 
 
 @dataclass(slots=True)
@@ -73,6 +77,18 @@ class Installation:
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
             asked = database.execute("SELECT count(*) FROM events WHERE kind LIKE ?", (kind,))
             return int(asked.fetchone()[0])
+
+    def ask(self, *arguments: object) -> Ran:
+        """A question that is not itself under test: asked in this process, in milliseconds."""
+        shell = Shell(
+            parse_url(self.variables["IAM_LEDGER_DATABASE_URL"]), StillClock(datetime.now(UTC))
+        )
+        return shell.run(*arguments)
+
+    @property
+    def holds(self) -> bool:
+        """Whether `verify` finds nothing wrong with the ledger."""
+        return self.ask("verify").code == 0
 
     def run(self, *arguments: object) -> Ran:
         """Runs one command to its end."""
