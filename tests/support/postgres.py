@@ -69,6 +69,10 @@ class NoPostgres(Exception):
     """Neither an address nor binaries: the tests that need it are left out, and say so."""
 
 
+class NotStarted(Exception):
+    """There are binaries, and they do not run; its own words follow."""
+
+
 @dataclass(slots=True)
 class Postgres:
     """A running server, and databases by the dozen."""
@@ -269,7 +273,7 @@ def _within_reach(found: Path, folder: Path) -> Path:
 def _run(command: list[Any], **how: Any) -> None:
     done = subprocess.run(command, capture_output=True, check=False, **how)
     if done.returncode:
-        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr.decode()}")
+        raise NotStarted(f"{command[0]} ended with {done.returncode}: {done.stderr.decode()}")
 
 
 def _await(url: URL, log: Path) -> None:
@@ -278,8 +282,9 @@ def _await(url: URL, log: Path) -> None:
         try:
             psycopg.connect(conninfo(url)).close()
         except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL does not start: {log.read_text()}") from None
+            gone = "FATAL:" in log.read_text() and not (log.parent / "data/postmaster.pid").exists()
+            if gone or time.monotonic() > deadline:
+                raise NotStarted(f"PostgreSQL does not start: {log.read_text()}") from None
             time.sleep(0.02)
         else:
             return
