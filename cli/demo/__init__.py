@@ -13,7 +13,7 @@ from time import monotonic
 import click
 
 from cli.demo import files
-from cli.demo.stage import Astray, Stage, refuse_real_endpoints, stand_in
+from cli.demo.stage import Astray, Stage, heeding_sigterm, refuse_real_endpoints, stand_in
 from cli.environment import hidden
 from cli.exits import Exit
 from cli.instants import shown
@@ -38,7 +38,7 @@ def command(session: Session, keep: bool) -> int:
     """The main job on this machine in 20 seconds: no credentials, no network but loopback."""
     refuse_real_endpoints(session.environment.variables)
     # A profile that this machine has, or has no more, is nothing to the stand-in.
-    with hidden("AWS_"), stand_in() as (endpoint, backends):
+    with heeding_sigterm(), hidden("AWS_"), stand_in() as (endpoint, backends):
         folder = Path(tempfile.mkdtemp(prefix="iam-ledger-demo-"))
         try:
             _perform(Stage(session, folder, endpoint, backends), keep=keep)

@@ -7,6 +7,7 @@ nothing, and none of this machine's own AWS settings.
 import logging
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -217,6 +218,16 @@ def program() -> list[str]:
     """The installed command; where it is run from its sources, the same by its module."""
     script = Path(sys.executable).with_name("iam-ledger")
     return [str(script)] if script.is_file() else [sys.executable, "-m", "cli.main"]
+
+
+@contextmanager
+def heeding_sigterm() -> Iterator[None]:
+    """Within, SIGTERM ends the play as Control-C does: the worker never outlives it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The demo's refusals, and that it claims nothing. Its one whole run is in tests/acceptance."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.demo import files
-from cli.demo.stage import Astray, Stage, refuse_real_endpoints
+from cli.demo.stage import Astray, Stage, heeding_sigterm, refuse_real_endpoints
 from cli.environment import Environment, hidden
 from cli.session import Session
 from cli.terminal import Terminal
@@ -110,6 +111,13 @@ def test_the_commands_see_nothing_of_this_machines_aws_ci_git_or_proxies(stage: 
         "IAM_LEDGER_DATABASE_URL": f"sqlite+aiosqlite:///{stage.folder}/ledger.db"
     }
     assert seen["AWS_ENDPOINT_URL"] == stage.endpoint
+
+
+def test_sigterm_ends_it_as_control_c_does_so_that_its_worker_is_stopped_too() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), heeding_sigterm():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_what_does_not_come_within_its_time_is_an_error(stage: Stage) -> None:
