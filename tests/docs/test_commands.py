@@ -34,11 +34,14 @@ NOT_RUN = {
 }
 """Command -> why it is not carried out here."""
 
-OWN_STAND = {"docs/ledger.md": "tests/docs/test_ledger_page.py"}
+OWN_STAND = {
+    "docs/ledger.md": "tests/docs/test_ledger_page.py",
+    "docs/postgresql.md": "tests/docs/test_postgresql_page.py",
+}
 """Page -> where its commands are carried out instead."""
 
 RUNNABLE = ("sh", "console")
-KNOWN = (*RUNNABLE, "yaml", "json", "mermaid")
+KNOWN = (*RUNNABLE, "yaml", "json", "mermaid", "sql", "text")
 
 STAGING, PROD = account_id("222222222222"), account_id("111111111111")
 PEOPLE = ("user/ana", "user/ben", "role/deploy")
