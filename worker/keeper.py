@@ -157,6 +157,7 @@ class Keeper:
         return self._ended(outcome, started)
 
     async def _reconcile(self, *, observe: bool, at_once: bool) -> Outcome:
+        await self._context.evidence.flush(self.now())
         view = await self._context.read_view()
         if view.way_in is None:
             raise AccountClosed("NotMapped", f"no team has ever mapped account {self.account}")

@@ -3,7 +3,7 @@
 Invariant: no step is given up, and none is tried in a tight loop.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -53,12 +53,6 @@ class Parking:
         """It worked: nothing is remembered against it."""
         for memory in (self._parked, self._weather_since, self._weather_last):
             memory.pop(subject, None)
-
-    def release(self, subjects: Iterable[Hashable]) -> None:
-        """Lets these be tried at once, keeping count."""
-        for subject in subjects:
-            if subject in self._parked:
-                del self._parked[subject]
 
     def next_try_at(self, after: datetime) -> datetime | None:
         """The earliest retry later than `after`; None when there is none.

@@ -65,8 +65,6 @@ class Pass:
     view: AccountView
     failures: int = 0
     busy_in_a_row: int = 0
-    gone: set[Hashable] = field(default_factory=set)
-    """Grants whose removal this pass has confirmed."""
     tried: set[Hashable] = field(default_factory=set)
     """Removals this pass has tried: each once."""
     waiting: set[Hashable] = field(default_factory=set)
@@ -177,6 +175,14 @@ class Pass:
     async def refresh(self) -> None:
         """Reads the truth again: an ingest may have changed it while calls were under way."""
         self.view = await self.context.read_view()
+
+    def check_readable(self) -> None:
+        """Before anything but removals: PassAbandoned where the ledger cannot be read whole.
+
+        What is not in such a view may be wanted all the same. The next pass tells it.
+        """
+        if self.view.unreadable:
+            raise PassAbandoned(f"unreadable: {self.view.unreadable[0].message}")
 
 
 def _same_cause(code: str, error: AwsError) -> bool:

@@ -180,6 +180,8 @@ class RemoveAttachments:
     """Grants that still need one of its attachments."""
     left: tuple[str, ...]
     """Attachments that stood before us, and stay."""
+    unsure: tuple[str, ...] = ()
+    """Attachments of which no readable evidence says whether they stood before us."""
 
 
 Removal = Waits | Replaced | RemoveInline | RemoveAttachments
@@ -238,6 +240,7 @@ def _attachments_of(view: AccountView, row: GrantRow, now: datetime) -> RemoveAt
     others = [other for other in view.rows if other.key != row.key and writable(other, now)]
     detach: list[str] = []
     left: list[str] = []
+    unsure: list[str] = []
     kept: list[GrantId] = []
     for arn in _may_hold(view, row):
         needed_by = holders(others, view, principal, arn)
@@ -246,9 +249,10 @@ def _attachments_of(view: AccountView, row: GrantRow, now: datetime) -> RemoveAt
             kept += [other.grant.id for other in needed_by]
         elif is_ours(view, arn) or (seen is not None and not seen.present):
             detach.append(arn)
-        elif seen is not None:
-            left.append(arn)
-    return RemoveAttachments(principal, tuple(detach), tuple(dict.fromkeys(kept)), tuple(left))
+        else:
+            (unsure if seen is None else left).append(arn)
+    kept_for = tuple(dict.fromkeys(kept))
+    return RemoveAttachments(principal, tuple(detach), kept_for, tuple(left), tuple(unsure))
 
 
 def _may_hold(view: AccountView, row: GrantRow) -> tuple[str, ...]:

@@ -52,7 +52,6 @@ async def reconcile(
     Raises AccountClosed and ledger.errors.LedgerUnavailable; every other failure is in the outcome.
     """
     planned_for = context.now()
-    await context.evidence.flush(planned_for)
     now_in = Pass(context, aws, view)
     abandoned = True
     observed = False
@@ -102,6 +101,7 @@ async def _observe(now_in: Pass, *, at_once: bool) -> bool:
             state = await now_in.aws.observe()
         await remove_due(now_in)
         await now_in.refresh()
+        now_in.check_readable()
         await record_drift(now_in, state, at_once=at_once)
 
     done = await now_in.attempt("account", read())
@@ -155,6 +155,7 @@ async def remove_due_after_writing(now_in: Pass) -> None:
 
 
 def _plan(now_in: Pass, *, retry_refused: bool) -> Work:
+    now_in.check_readable()
     now = now_in.now
 
     def parked(subject: object) -> bool:

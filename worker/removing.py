@@ -10,6 +10,7 @@ from ledger.events import Left, Made, Removed, ref
 from ledger.model import GrantId, Principal
 from ledger.project import GrantRow
 from worker.account import Answer
+from worker.errors import AwsRefused
 from worker.passing import Pass, newest_position
 from worker.plan import RemoveAttachments, RemoveInline, Replaced, Waits, removal_of
 from worker.timing import overdue
@@ -51,14 +52,23 @@ async def remove(now_in: Pass, row: GrantRow) -> None:
             await _record(now_in, row, [answer])
         case RemoveAttachments() as removal:
             answers = [await _detach(now_in, removal.principal, arn) for arn in removal.detach]
+            if removal.unsure:
+                raise AwsRefused("unsure", _unsure(removal))
             if removal.left:
                 made = tuple(Made("attachment", arn, None) for arn in removal.left)
                 left = Left(ref(row.grant), made, now_in.now)
                 await now_in.record(left, cause=newest_position(row))
-                now_in.gone.add(row.key)
                 log.info("access_left", grant=row.grant.id, attachments=list(removal.left))
                 return
             await _record(now_in, row, answers, kept_for=removal.kept_for)
+
+
+def _unsure(removal: RemoveAttachments) -> str:
+    return (
+        f"the ledger does not say whether {', '.join(removal.unsure)} stood on "
+        f"{removal.principal} before us, so it is left alone: detach it by hand, or mend the "
+        "ledger (`iam-ledger verify`)"
+    )
 
 
 async def _record(
@@ -79,7 +89,6 @@ async def _record(
         kept_for=kept_for,
     )
     await now_in.record(event, cause=newest_position(row))
-    now_in.gone.add(row.key)
     metrics = now_in.context.metrics
     metrics.lateness.labels(_enforcement(row)).observe(lateness_us / 1_000_000)
     metrics.steps.labels("end").inc()

@@ -79,11 +79,17 @@ def next_boundary(rows: Iterable[GrantRow], after: datetime) -> datetime | None:
     instants = (
         instant
         for row in rows
-        if row.revoked is None and row.closed is None
-        for instant in (write_from(row), row.grant.window.ends_at)
+        if row.closed is None
+        for instant in _instants(row)
         if instant is not None and instant > after
     )
     return min(instants, default=None)
+
+
+def _instants(row: GrantRow) -> tuple[datetime | None, ...]:
+    """A revoked one may still stand, for a successor that cannot be written: its own end counts."""
+    end = row.grant.window.ends_at
+    return (end,) if row.revoked is not None else (write_from(row), end)
 
 
 def next_wake(

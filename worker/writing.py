@@ -80,7 +80,7 @@ async def _write(now_in: Pass, row: GrantRow, reason: Reason) -> None:
         else:
             await _write_attachments(now_in, row, defined, state, reason)
     except _CannotStand as cannot:
-        await _refuse(now_in, row, defined, cannot)
+        await _refuse(now_in, row, defined, cannot, state)
 
 
 def _check_principal(now_in: Pass, state: PrincipalState) -> None:
@@ -102,22 +102,51 @@ def _check_principal(now_in: Pass, state: PrincipalState) -> None:
 
 
 async def _refuse(
-    now_in: Pass, row: GrantRow, defined: DefinedPolicy, cannot: _CannotStand
+    now_in: Pass,
+    row: GrantRow,
+    defined: DefinedPolicy,
+    cannot: _CannotStand,
+    state: PrincipalState,
 ) -> None:
     """Records why; what stands of it must not live on, since reviewers have changed it."""
-    principal = row.grant.principal
-    if row.written_position is not None and row.grant.object is not None:
-        await now_in.aws.delete_inline(principal, row.grant.object)
-    elif row.grant.object is None:
+    principal, name = row.grant.principal, row.grant.object
+    if name is None:
         for arn in _dropped(now_in, row, ()):
             await now_in.aws.detach(principal, arn)
+    elif row.written_position is not None or await _found_unrecorded(now_in, row, defined, state):
+        await now_in.aws.delete_inline(principal, name)
     event = Refused(ref(row.grant), cannot.code, cannot.message, defined.position)
-    await now_in.record(event, cause=_cause(row, defined))
+    await now_in.record(event, cause=max(row.granted.position, defined.position))
     log.warning("grant_refused", grant=row.grant.id, code=cannot.code, why=cannot.message)
 
 
+async def _found_unrecorded(
+    now_in: Pass, row: GrantRow, defined: DefinedPolicy, state: PrincipalState
+) -> bool:
+    """Whether a copy stands whose evidence a crash has lost; then it is recorded now.
+
+    What stands under its name may be the copy that it continues, which has evidence of its own.
+    """
+    name = row.grant.object
+    if name is None or name not in state.inline:
+        return False
+    if any(
+        other.key != row.key
+        and other.grant.object == name
+        and other.grant.principal.key == row.grant.principal.key
+        for other in now_in.view.rows
+    ):
+        return False
+    made = (Made("inline", name, canonical(state.inline[name]).sha256),)
+    await _applied(now_in, row, defined, "first", made=made, pins=(), answers=[])
+    return True
+
+
 def _cause(row: GrantRow, defined: DefinedPolicy) -> int:
-    return max(row.granted.position, defined.position)
+    """What a success answers: the line, the policy's newest text, or the refusal before it."""
+    refused = row.trouble if row.trouble is not None and row.trouble.kind == "refused" else None
+    since = 0 if refused is None else refused.since.position
+    return max(row.granted.position, defined.position, since)
 
 
 async def _applied(
@@ -165,10 +194,9 @@ async def _write_copy(
     if name is None:
         raise ValueError(f"temporary grant {row.grant.id} has no object name")
     document, pins = await _copy(now_in, row, defined.policy)
-    _check_inline_budget(row, document, state, name)
-    standing = state.inline.get(name)
     answers: list[Answer] = []
-    if standing is None or canonical(standing) != document:
+    if not _holds(state, name, document):
+        _check_inline_budget(row, document, state, name)
         answers.append(
             await now_in.believed(
                 row.grant.principal,

@@ -100,8 +100,14 @@ def test_the_next_boundary_is_the_first_after_what_was_planned_for() -> None:
     assert next_boundary(rows, after(5)) is None
 
 
-def test_what_is_revoked_or_closed_has_no_boundary() -> None:
-    assert next_boundary([row(revoked=1), row(closed=mark(NOON))], NOON) is None
+def test_what_is_closed_has_no_boundary() -> None:
+    assert next_boundary([row(closed=mark(NOON))], NOON) is None
+
+
+def test_what_is_revoked_and_still_stands_has_its_own_end_for_a_boundary() -> None:
+    """It may stand for a successor that cannot be written, and goes at the earlier of two ends."""
+    revoked = row(revoked=1)
+    assert next_boundary([revoked], NOON) == revoked.grant.window.ends_at
 
 
 def test_a_keeper_wakes_at_the_earliest_of_what_it_knows() -> None:
