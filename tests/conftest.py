@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.support.ledgers",
     "tests.support.moto_server",
     "tests.support.stage",
+    "tests.support.measured",
 ]

@@ -69,3 +69,10 @@ def story(
             patch.setenv(name, value)
         moto.reset()
         return play(moto, tmp_path_factory.mktemp("story"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks about the story or the demo runs where they are played, and once."""
+    for item in items:
+        if {"story", "demo"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("story"))

@@ -10,6 +10,7 @@ import pytest
 from ledger.codec import instant_text
 from tests.acceptance.company import ANALYTICS, AWS, EXTERNAL_ID, PROD, STAGING, ours
 from tests.acceptance.story import ANA, BEN_PROD, CHLOE, DEPLOY, Story
+from tests.support.measured import Measured
 from tests.support.processes import HUB_KEY, HUB_SECRET
 from tests.support.watching import Watched
 
@@ -205,16 +206,15 @@ def test_a_full_disk_loses_nothing_of_what_was_done_meanwhile(story: Story) -> N
 
 @pytest.mark.parametrize("one", [ANA, DEPLOY, BEN_PROD], ids=["user", "role", "extended"])
 def test_temporary_access_stands_at_the_last_look_before_its_end_and_is_gone_in_five_seconds(
-    story: Story, one: Watched, capsys: pytest.CaptureFixture[str]
+    story: Story, one: Watched, measured: Measured
 ) -> None:
     late = story.watch.lateness(one, story.ends[one])
     holding = story.watch.held(one)[0]
     apart = (holding.last - holding.first) / max(1, holding.looks - 1)
-    with capsys.disabled():
-        print(  # noqa: T201  # the measured value is part of the promise
-            f"\n{one[1]}: still there at its end, gone {late.total_seconds():.3f} s after it "
-            f"(target 1 s); {holding.looks:,} looks, {apart.total_seconds() * 1000:.0f} ms apart"
-        )
+    measured(
+        f"{one[1]}: still there at its end, gone {late.total_seconds():.3f} s after it "
+        f"(target 1 s); {holding.looks:,} looks, {apart.total_seconds() * 1000:.0f} ms apart"
+    )
     assert late < GONE_WITHIN
 
 
