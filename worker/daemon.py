@@ -17,7 +17,7 @@ from ledger.codec import KINDS
 from ledger.errors import LedgerUnavailable
 from ledger.events import Intent
 from ledger.model import AccountId
-from ledger.store.feed import Seen
+from ledger.store.feed import Bookmark, Seen
 from ledger.store.standing import AccountStatus
 from worker.checkpoints import Checkpoints
 from worker.feed import Feed
@@ -33,6 +33,11 @@ INTENT = frozenset(kind for kind, event in KINDS.items() if event in get_args(In
 
 ROUTINE = frozenset({"ingested", "held", "released"})
 """Intent that changes nothing by itself: what follows from it are events of their own."""
+
+HEALED_BY = (
+    "nothing is added, ends are kept: ingest, repeat the revocations made since, restart the worker"
+)
+"""What an operator does about a ledger that was put back to an older copy."""
 
 SILENT_MAX = timedelta(seconds=30)
 """A ledger that has not answered for so long makes the worker unready."""
@@ -61,10 +66,10 @@ class Daemon:
         """
         if self._shared.settings.once:
             return await self._run_once()
-        position = await self._door.head()
+        bookmark = await self._door.head()
         await self._find_keepers()
         async with self._http():
-            await self._until_stopped(position)
+            await self._until_stopped(bookmark)
         return True
 
     async def _run_once(self) -> bool:
@@ -75,9 +80,9 @@ class Daemon:
         await self._seal()
         return all(done.result() for done in passes)
 
-    async def _until_stopped(self, position: int) -> None:
+    async def _until_stopped(self, bookmark: Bookmark) -> None:
         stop, settings = self._shared.stop, self._shared.settings
-        serving = asyncio.ensure_future(self._serve(position))
+        serving = asyncio.ensure_future(self._serve(bookmark))
         stopping = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -98,7 +103,7 @@ class Daemon:
         await self._seal()
         log.info("worker_stopped")
 
-    async def _serve(self, position: int) -> None:
+    async def _serve(self, bookmark: Bookmark) -> None:
         shared, settings = self._shared, self._shared.settings
         watch = self._door.watch
         self._feed = Feed(
@@ -106,7 +111,8 @@ class Daemon:
             shared.clock,
             shared.metrics,
             every=timedelta(seconds=watch.every_s or settings.watch_every_s),
-            position=position,
+            bookmark=bookmark,
+            on_departed=self._distrust,
             heard=watch.heard,
         )
         async with asyncio.TaskGroup() as tasks:
@@ -167,6 +173,16 @@ class Daemon:
             if everywhere or account in accounts:
                 keeper.nudge()
 
+    def _distrust(self, why: str) -> None:
+        """Nothing is added from here to the end of this process; whatever is due is looked for.
+
+        An older copy may give what was revoked since, and lacks what was recorded since. Only a
+        person can say that it is whole again, and says so by starting the worker anew.
+        """
+        self._door.distrust(why)
+        log.error("history_broken", why=why, then=HEALED_BY)
+        self._nudge_all()
+
     def _nudge_all(self) -> None:
         for keeper in self._keepers.values():
             keeper.nudge()
@@ -179,6 +195,8 @@ class Daemon:
         answered = self._feed.answered_at if self._feed is not None else None
         if answered is None or self._shared.clock.now() - answered > SILENT_MAX:
             reasons.append("the ledger does not answer")
+        if self._door.departed is not None:
+            reasons.append(f"{self._door.departed}; {HEALED_BY}")
         offset_s = self._shared.gate.clock_offset_s() or 0.0
         if abs(offset_s) > OFFSET_GRANTING_MAX_S:
             reasons.append(f"the clock is {offset_s:+.1f} s from AWS's: nothing new is granted")
@@ -203,6 +221,7 @@ class Daemon:
 
     async def _write_status(self) -> None:
         now, replica = self._shared.clock.now(), self._shared.settings.replica
+        departed = self._door.departed and f"HistoryBroken: {self._door.departed}; {HEALED_BY}"
         await self._door.write_status(
             [
                 AccountStatus(
@@ -211,7 +230,7 @@ class Daemon:
                     replica=replica,
                     heartbeat_at=now,
                     last_pass_at=keeper.status.last_pass_at,
-                    last_error=keeper.status.last_error,
+                    last_error=departed or keeper.status.last_error,
                     next_try_at=keeper.status.next_try_at,
                 )
                 for account, keeper in self._keepers.items()
@@ -225,6 +244,7 @@ class Daemon:
         metrics.accounts_failing.set_function(
             lambda: sum(1 for k in self._keepers.values() if k.status.failures_in_a_row)
         )
+        metrics.additions_stopped.set_function(lambda: self._door.departed is not None)
         metrics.exposed.set_function(lambda: self._count("exposed"))
         metrics.overdue.set_function(lambda: self._count("overdue"))
         metrics.stuck.set_function(lambda: self._count("stuck"))

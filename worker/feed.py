@@ -1,5 +1,6 @@
 """Follows the ledger: whatever is appended by somebody else is told within one look.
 
+So is that the ledger is another than it was: what was seen before must stand there still.
 A look costs microseconds while nothing happens; where the ledger can be heard (PostgreSQL), none is
 taken without cause for seconds. Weather of the database is counted and outlived: the keepers have
 clocks of their own, and a nudge that comes late costs latency only.
@@ -12,8 +13,8 @@ from typing import Protocol
 
 import structlog
 
-from ledger.errors import LedgerUnavailable
-from ledger.store.feed import SEEN_MAX, Seen
+from ledger.errors import ChainBroken, LedgerUnavailable
+from ledger.store.feed import SEEN_MAX, Bookmark, Seen
 from worker.clock import Clock
 from worker.metrics import Metrics
 
@@ -30,12 +31,20 @@ class News(Protocol):
         """Whether anything was committed since the last call; LedgerUnavailable."""
         ...
 
-    async def seen_after(self, position: int) -> tuple[Seen, ...]:
-        """The next envelopes behind `position`, `SEEN_MAX` at most; LedgerUnavailable."""
+    async def head(self) -> Bookmark:
+        """Where it ends now; LedgerUnavailable."""
+        ...
+
+    async def seen_after(self, bookmark: Bookmark) -> tuple[Seen, ...]:
+        """The next envelopes behind `bookmark`, `SEEN_MAX` at most; LedgerUnavailable.
+
+        ChainBroken where what it marks does not stand there any more.
+        """
         ...
 
 
 Tell = Callable[[Sequence[Seen]], Awaitable[None]]
+Depart = Callable[[str], None]
 
 
 class Feed:
@@ -48,22 +57,28 @@ class Feed:
         metrics: Metrics,
         *,
         every: timedelta,
-        position: int,
+        bookmark: Bookmark,
+        on_departed: Depart,
         heard: asyncio.Event | None = None,
     ) -> None:
-        """Looks `every` so often, and as soon as `heard` is set, which looking clears."""
+        """Looks `every` so often, and as soon as `heard` is set, which looking clears.
+
+        `on_departed` is told why the ledger is not the one that was followed; it is then followed
+        from where it ends now, and whoever is told must look at all of it.
+        """
         self.answered_at: datetime | None = None
         """When the ledger last answered; None: never yet."""
         self._news = news
         self._clock = clock
         self._metrics = metrics
         self._every = every
-        self._position = position
+        self._bookmark = bookmark
+        self._on_departed = on_departed
         self._behind = False
         self._wakers = () if heard is None else (heard,)
 
     async def run(self, tell: Tell, stop: asyncio.Event, *, on_return: Callable[[], None]) -> None:
-        """Looks until the worker stops; `tell` hears of all that is behind `position`.
+        """Looks until the worker stops; `tell` hears of all that is behind `bookmark`.
 
         `on_return`: the ledger answers again, and whoever waits for it need wait no longer.
         """
@@ -90,11 +105,19 @@ class Feed:
             self.answered_at = self._clock.now()
             return
         self._behind = True
-        while seen := await self._news.seen_after(self._position):
-            await tell(seen)
-            self._position = seen[-1].position
-            self._metrics.head.set(self._position)
-            if len(seen) < SEEN_MAX:
-                break
+        try:
+            await self._read_on(tell)
+        except ChainBroken as error:
+            self._bookmark = await self._news.head()
+            self._metrics.head.set(self._bookmark.position)
+            self._on_departed(str(error))
         self._behind = False
         self.answered_at = self._clock.now()
+
+    async def _read_on(self, tell: Tell) -> None:
+        while seen := await self._news.seen_after(self._bookmark):
+            await tell(seen)
+            self._bookmark = Bookmark(seen[-1].position, seen[-1].hash)
+            self._metrics.head.set(self._bookmark.position)
+            if len(seen) < SEEN_MAX:
+                return

@@ -43,6 +43,9 @@ log = structlog.get_logger()
 class Reading(Appending, Protocol):
     """The ledger as a keeper sees it."""
 
+    departed: str | None
+    """Why it is not the ledger that was followed until now: nothing is added by it. None: it is."""
+
     async def read_account(self, account: AccountId) -> AccountView: ...
 
     async def read_closed(self, account: AccountId, objects: list[str]) -> tuple[GrantRow, ...]: ...
@@ -122,7 +125,8 @@ class Keeper:
         return judged_now(self._shared.clock.now(), self._shared.gate.clock_offset_s())
 
     def _granting(self) -> bool:
-        return abs(self._shared.gate.clock_offset_s() or 0.0) <= OFFSET_GRANTING_MAX_S
+        off_s = abs(self._shared.gate.clock_offset_s() or 0.0)
+        return off_s <= OFFSET_GRANTING_MAX_S and self._shared.ledger.departed is None
 
     async def run(self) -> None:
         """Passes and sleeps until the worker stops, or this keeper is retired."""

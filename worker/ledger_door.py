@@ -1,25 +1,38 @@
-"""The ledger as the worker uses it: one open store behind the protocols of keepers and feed."""
+"""The ledger as the worker uses it: one open store behind the protocols of keepers and feed.
+
+Invariant: what was found to be another ledger than the one that this process has followed stays so
+to its end: `departed` is never taken back. What AWS confirmed is recorded all the same, as far as
+that ledger knows what it is about; what it does not know is told in the log, and lost to it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 
+import structlog
+
 from ledger.envelope import Draft
+from ledger.errors import ChainBroken
 from ledger.model import AccountId
 from ledger.project import GrantRow
 from ledger.state import AccountView
 from ledger.store import Ledger
 from ledger.store.append import Appended, read_head
 from ledger.store.dialect import Watch, open_watch
-from ledger.store.feed import Seen, seen_after
+from ledger.store.feed import NOTHING_SEEN, Bookmark, Seen, follow
 from ledger.store.sources import StoredSource, keep_sources
 from ledger.store.standing import AccountStatus, write_accounts
 from ledger.store.views import accounts_to_keep, closed_rows_of, read_account
+
+log = structlog.get_logger()
 
 
 class LedgerDoor:
     """Every method raises LedgerUnavailable as weather. Close it to stop watching."""
 
     def __init__(self, ledger: Ledger) -> None:
+        self.departed: str | None = None
+        """Why this is not the ledger that was followed until now; None: it is, for all we know."""
+        self._newest = NOTHING_SEEN
         self._ledger = ledger
         self._watch = open_watch(ledger.url, ledger.address)
 
@@ -29,7 +42,35 @@ class LedgerDoor:
     # --- for keepers ----------------------------------------------------------------------------
 
     async def append(self, drafts: Sequence[Draft], *, now: datetime) -> Appended:
-        return await self._ledger.append(drafts, now=now)
+        try:
+            return await self._ledger.append(drafts, now=now)
+        except ChainBroken:
+            if not await self._has_departed():
+                raise
+        return await self._append_what_is_known(drafts, now=now)
+
+    async def _append_what_is_known(self, drafts: Sequence[Draft], *, now: datetime) -> Appended:
+        """One by one: what is about a grant that an older copy does not know can stand nowhere."""
+        done: list[Appended] = []
+        for draft in drafts:
+            try:
+                done.append(await self._ledger.append([draft], now=now))
+            except ChainBroken as error:
+                lost = repr(draft.event)
+                log.error("evidence_lost", why=str(error), lost=lost)  # noqa: TRY400  it is whole
+        return Appended(
+            positions=tuple(position for each in done for position in each.positions),
+            recorded=tuple(item for each in done for item in each.recorded),
+            head=done[-1].head if done else (await self.head()).position,
+        )
+
+    async def _has_departed(self) -> bool:
+        if self.departed is None:
+            try:
+                await self.seen_after(self._newest)
+            except ChainBroken:
+                return True
+        return self.departed is not None
 
     async def read_account(self, account: AccountId) -> AccountView:
         async with self._ledger.reading() as connection:
@@ -53,13 +94,28 @@ class LedgerDoor:
     def changed(self) -> bool:
         return self._watch.changed()
 
-    async def head(self) -> int:
-        async with self._ledger.reading() as connection:
-            return (await read_head(connection)).position
+    def distrust(self, why: str) -> None:
+        """From here on this is another ledger; the first cause found is the one that is kept."""
+        self.departed = self.departed or why
 
-    async def seen_after(self, position: int) -> tuple[Seen, ...]:
+    async def head(self) -> Bookmark:
+        """Where the ledger ends now: where a reader may begin."""
         async with self._ledger.reading() as connection:
-            return await seen_after(connection, position)
+            head = await read_head(connection)
+        self._newest = Bookmark(head.position, head.hash)
+        return self._newest
+
+    async def seen_after(self, bookmark: Bookmark) -> tuple[Seen, ...]:
+        """What is behind it; ChainBroken, and `departed`, where it does not stand any more."""
+        try:
+            async with self._ledger.reading() as connection:
+                seen = await follow(connection, bookmark)
+        except ChainBroken as error:
+            self.distrust(str(error))
+            raise
+        if seen:
+            self._newest = Bookmark(seen[-1].position, seen[-1].hash)
+        return seen
 
     async def accounts(self) -> tuple[AccountId, ...]:
         async with self._ledger.reading() as connection:

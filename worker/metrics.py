@@ -141,6 +141,10 @@ class Metrics:
         self.history_broken = self._gauge(
             "history_broken", "1 while the ledger departs from what was signed before."
         )
+        self.additions_stopped = self._gauge(
+            "additions_stopped",
+            "1 from when the ledger was found to be another than was followed, to the restart.",
+        )
 
     def _gauge(self, name: str, about: str) -> Gauge:
         return Gauge(name, about, namespace=NAMESPACE, registry=self.registry)

@@ -53,7 +53,7 @@ class Context:
     first_seen: dict[str, datetime] = field(default_factory=dict)
     """Drift: when each difference was first read."""
     granting: Callable[[], bool] = lambda: True
-    """Whether the clock is good enough for new grants."""
+    """Whether the clock, and the ledger itself, are good enough for new grants."""
 
 
 @dataclass(slots=True)

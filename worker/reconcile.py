@@ -138,7 +138,8 @@ async def _carry_out(now_in: Pass, *, retry_refused: bool) -> None:
         await write_grants(now_in, work.grants)
     elif work.policies or work.grants:
         now_in.failures += 1
-        log.warning("nothing_granted", why="the clock is too far from AWS's")
+        why = "the clock is too far from AWS's, or the ledger is another than it was"
+        log.warning("nothing_granted", why=why)
     if now_in.waiting:
         now_in.tried -= now_in.waiting
         now_in.waiting.clear()

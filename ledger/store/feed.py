@@ -1,7 +1,8 @@
 """What a worker follows the ledger by: the envelopes of new events, never their content.
 
 Invariant: nothing behind `after` is skipped; an event that this program cannot read is seen like
-any other: its columns say whom it is about. A nudge needs no more.
+any other: its columns say whom it is about. A nudge needs no more. Who follows knows by the hash of
+what it saw last that the ledger still is the one it followed: a hash stands for all before it.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.codec import KINDS, VERSION
+from ledger.codec import GENESIS, KINDS, VERSION
+from ledger.errors import ChainBroken
 from ledger.model import AccountId, Team
 from ledger.schema import events
 
@@ -30,6 +32,18 @@ class Seen:
     """None: a policy, a hold, settings or an ingest; every account of `team`, or any, may care."""
     principal: str | None
     """Its key."""
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """The newest event that a reader has seen, and by its hash all before it."""
+
+    position: int
+    hash: str
+
+
+NOTHING_SEEN = Bookmark(0, GENESIS)
 
 
 async def seen_after(
@@ -44,6 +58,7 @@ async def seen_after(
             events.c.team,
             events.c.account,
             events.c.principal,
+            events.c.hash,
         )
         .where(events.c.position > after)
         .order_by(events.c.position)
@@ -57,6 +72,28 @@ async def seen_after(
             team=row.team,
             account=row.account,
             principal=row.principal,
+            hash=row.hash,
         )
         for row in await connection.execute(query)
     )
+
+
+async def follow(connection: AsyncConnection, bookmark: Bookmark) -> tuple[Seen, ...]:
+    """The envelopes behind `bookmark`, `SEEN_MAX` at most.
+
+    ChainBroken where the ledger does not hold what was seen: it is an older copy, or was changed.
+    """
+    if bookmark == NOTHING_SEEN:
+        return await seen_after(connection, 0)
+    found = await seen_after(connection, bookmark.position - 1, at_most=SEEN_MAX + 1)
+    if not found:
+        raise ChainBroken(
+            f"the ledger ends before position {bookmark.position}, which was seen: it was put back "
+            "to an older copy"
+        )
+    if found[0].hash != bookmark.hash:
+        raise ChainBroken(
+            f"position {bookmark.position} is not the event that was seen there: the ledger was "
+            "put back to an older copy and has grown since, or was changed"
+        )
+    return found[1:]

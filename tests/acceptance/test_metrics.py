@@ -21,6 +21,9 @@ UNMOVED = {
     "iam_ledger_history_broken": (
         "nobody forges history in the run; moved in tests/integration/test_worker_checkpoints.py"
     ),
+    "iam_ledger_additions_stopped": (
+        "nobody puts an older copy back; moved in tests/integration/test_worker_restore.py"
+    ),
 }
 """Metric -> why the run cannot move it."""
 

@@ -9,9 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ledger.errors import LedgerUnavailable
+from ledger.errors import ChainBroken, LedgerUnavailable
 from ledger.model import AccountId
-from ledger.store.feed import SEEN_MAX, Seen
+from ledger.store.feed import NOTHING_SEEN, SEEN_MAX, Bookmark, Seen
 from tests.support.fake_clock import FakeClock
 from worker.errors import CannotListen
 from worker.feed import Feed
@@ -26,7 +26,9 @@ EVERY = timedelta(milliseconds=50)
 class Events:
     """A ledger as the feed sees it: a number of events, and weather."""
 
-    head: int = 0
+    newest: int = 0
+    line: str = "a"
+    """Which history it is: that of all its hashes."""
     away: bool = False
     looked: int = 0
     _told: int = 0
@@ -35,16 +37,22 @@ class Events:
         self.looked += 1
         if self.away:
             raise LedgerUnavailable("gone fishing")
-        changed, self._told = self.head != self._told, self.head
+        changed, self._told = self.newest != self._told, self.newest
         return changed
 
-    async def seen_after(self, position: int) -> tuple[Seen, ...]:
+    async def head(self) -> Bookmark:
+        return Bookmark(self.newest, f"{self.line}{self.newest}")
+
+    async def seen_after(self, bookmark: Bookmark) -> tuple[Seen, ...]:
         if self.away:
             raise LedgerUnavailable("gone fishing")
-        last = min(self.head, position + SEEN_MAX)
+        position = bookmark.position
+        if position and (position > self.newest or bookmark.hash != f"{self.line}{position}"):
+            raise ChainBroken("another ledger")
+        last = min(self.newest, position + SEEN_MAX)
         account = AccountId("111111111111")
         return tuple(
-            Seen(number, "granted", True, None, account, None)
+            Seen(number, "granted", True, None, account, None, f"{self.line}{number}")
             for number in range(position + 1, last + 1)
         )
 
@@ -55,10 +63,18 @@ class Ear:
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOON))
     metrics: Metrics = field(default_factory=Metrics)
     heard: list[int] = field(default_factory=list)
+    departed: list[str] = field(default_factory=list)
     returned: int = 0
 
     def feed(self) -> Feed:
-        return Feed(self.events, self.clock, self.metrics, every=EVERY, position=0)
+        return Feed(
+            self.events,
+            self.clock,
+            self.metrics,
+            every=EVERY,
+            bookmark=NOTHING_SEEN,
+            on_departed=self.departed.append,
+        )
 
     async def tell(self, seen: Sequence[Seen]) -> None:
         self.heard += [item.position for item in seen]
@@ -77,9 +93,9 @@ class Ear:
 async def test_everything_new_is_told_once_and_in_order() -> None:
     ear = Ear()
     feed = ear.feed()
-    ear.events.head = 3
+    ear.events.newest = 3
     await ear.run(feed, 0.2)
-    ear.events.head = 5
+    ear.events.newest = 5
     await ear.run(feed, 0.2)
     assert ear.heard == [1, 2, 3, 4, 5]
     assert ear.metrics.registry.get_sample_value("iam_ledger_ledger_head_position") == 5
@@ -87,16 +103,16 @@ async def test_everything_new_is_told_once_and_in_order() -> None:
 
 async def test_more_than_one_answer_holds_is_told_whole() -> None:
     ear = Ear()
-    ear.events.head = 2 * SEEN_MAX + 7
+    ear.events.newest = 2 * SEEN_MAX + 7
     await ear.feed().look(ear.tell)
-    assert ear.heard == list(range(1, ear.events.head + 1))
+    assert ear.heard == list(range(1, ear.events.newest + 1))
 
 
 async def test_a_ledger_that_is_away_is_asked_gently_and_nothing_is_lost() -> None:
     ear = Ear()
     feed = ear.feed()
     ear.events.away = True
-    ear.events.head = 2
+    ear.events.newest = 2
     await ear.run(feed, 10)
     assert ear.events.looked <= 11, "about once a second"
     assert feed.answered_at is None
@@ -125,7 +141,7 @@ async def test_whoever_waits_for_the_ledger_hears_that_it_is_back() -> None:
 async def test_a_failure_between_the_look_and_the_reading_is_made_up_for() -> None:
     ear = Ear()
     feed = ear.feed()
-    ear.events.head = 1
+    ear.events.newest = 1
 
     async def fail(_seen: Sequence[Seen]) -> None:
         raise LedgerUnavailable("just now")
@@ -134,6 +150,52 @@ async def test_a_failure_between_the_look_and_the_reading_is_made_up_for() -> No
         await feed.look(fail)
     await feed.look(ear.tell)
     assert ear.heard == [1]
+
+
+async def test_a_ledger_that_went_back_is_told_once_and_followed_from_where_it_ends() -> None:
+    ear = Ear()
+    feed = ear.feed()
+    ear.events.newest = 5
+    await ear.run(feed, 0.2)
+    ear.events.newest = 3
+    await ear.run(feed, 0.2)
+    assert ear.departed == ["another ledger"]
+    ear.events.newest = 4
+    await ear.run(feed, 0.2)
+    assert ear.heard == [1, 2, 3, 4, 5, 4], "what comes after is news"
+    assert len(ear.departed) == 1
+    assert ear.metrics.registry.get_sample_value("iam_ledger_ledger_head_position") == 4
+
+
+async def test_a_ledger_that_went_back_and_grew_past_what_was_seen_is_told_too() -> None:
+    ear = Ear()
+    feed = ear.feed()
+    ear.events.newest = 5
+    await ear.run(feed, 0.2)
+    ear.events.newest, ear.events.line = 9, "b"
+    await ear.run(feed, 0.2)
+    assert ear.departed == ["another ledger"]
+    assert ear.heard == [1, 2, 3, 4, 5]
+
+
+async def test_a_head_that_cannot_be_read_leaves_the_departure_for_the_next_look() -> None:
+    ear = Ear()
+    feed = ear.feed()
+    ear.events.newest = 5
+    await feed.look(ear.tell)
+    ear.events.newest, ear.events.line = 4, "b"
+
+    async def away() -> Bookmark:
+        raise LedgerUnavailable("just now")
+
+    events, head = ear.events, ear.events.head
+    events.head = away  # type: ignore[method-assign]  # for one look
+    with pytest.raises(LedgerUnavailable):
+        await feed.look(ear.tell)
+    assert ear.departed == []
+    events.head = head  # type: ignore[method-assign]
+    await feed.look(ear.tell)
+    assert ear.departed == ["another ledger"]
 
 
 # --- HTTP -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from ledger.events import Stuck
 from ledger.store import Ledger, dialect
 from ledger.store.append import append
 from ledger.store.dialect import listening, open_watch, single_worker
-from ledger.store.feed import Seen
+from ledger.store.feed import NOTHING_SEEN, Seen
 from tests.support.commands import Shell
 from tests.support.histories import NOON, PROD
 from tests.support.postgres import Postgres, cut
@@ -203,7 +203,8 @@ class Following:
             SystemClock(),
             Metrics(),
             every=timedelta(hours=1),
-            position=0,
+            bookmark=NOTHING_SEEN,
+            on_departed=pytest.fail,
             heard=self.door.watch.heard,
         )
 

@@ -2,15 +2,15 @@
 
 import asyncio
 import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from os import getpid
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ledger.errors import LedgerBusy, LedgerError, LedgerMissing, LedgerUnavailable
@@ -36,7 +36,7 @@ def open_engine(url: URL, *, create: bool, busy_timeout_s: float) -> AsyncEngine
             sqlite3.connect(args[0], uri=True).close()
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
+    def _prepare(connection: Any, record: Any) -> None:
         # The driver's own BEGIN is switched off: it would begin late, and deferred.
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -48,7 +48,15 @@ def open_engine(url: URL, *, create: bool, busy_timeout_s: float) -> AsyncEngine
             "recursive_triggers=ON",
         ):
             cursor.execute(f"PRAGMA {pragma}")
+        with suppress(sqlite3.Error):  # told to whoever asks first
+            cursor.execute("PRAGMA user_version")  # opens the journal too
         cursor.close()
+        record.info["files"] = files_at(file_of(url))
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _look(_connection: object, record: Any, _proxy: object) -> None:
+        if record.info["files"] != files_at(file_of(url)):
+            raise DisconnectionError("another file was put in the ledger's place")
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -56,6 +64,26 @@ def open_engine(url: URL, *, create: bool, busy_timeout_s: float) -> AsyncEngine
         connection.exec_driver_sql(f"BEGIN {how}")
 
     return engine
+
+
+Files = tuple[tuple[int, int] | None, ...]
+
+
+def files_at(path: Path | None) -> Files:
+    """What stands at the address now: the database and its journal, each None where it is not.
+
+    Who has a database open keeps it when another is put in its place, and would go on for ever with
+    what has no name any more: all that it is told would be lost.
+    """
+    return () if path is None else tuple(_file(f"{path}{suffix}") for suffix in ("", "-wal"))
+
+
+def _file(name: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(name)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _uri(path: Path, mode: str) -> str:
@@ -137,7 +165,7 @@ def _locked(lock: Path, database: Path) -> Iterator[None]:
         except OSError as error:
             raise LedgerUnavailable(f"{lock} cannot be locked: {error}") from error
         handle.truncate(0)
-        handle.write(str(getpid()))
+        handle.write(str(os.getpid()))
         handle.flush()
         yield
 
@@ -159,18 +187,24 @@ class Watch:
         self.heard = asyncio.Event()
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._files: Files = ()
         self._seen = -1
 
     def changed(self) -> bool:
-        """Whether anything was committed since the last call; true on the first. Takes about 10 µs.
+        """Whether anything was committed since the last call; true on the first, and when another
+        file was put in this one's place. Takes about 10 µs.
 
         LedgerUnavailable when the file cannot be read.
         """
+        if self._connection is not None and files_at(self._path) != self._files:
+            self.close()
         try:
             if self._connection is None:
                 self._connection = sqlite3.connect(
                     _uri(self._path, "ro"), uri=True, timeout=1, isolation_level=None
                 )
+                self._connection.execute("PRAGMA user_version")  # opens the journal too
+                self._files = files_at(self._path)
             (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error as error:
             self.close()
