@@ -1,7 +1,8 @@
 """The worker's checkpoints: the ledger's head, signed every ten minutes, where a key is configured.
 
 Invariant: a history that departs from what this process has signed is not signed again; that is
-told until a person looks, and stops no removal. Weather costs one checkpoint, never the worker.
+told until a person looks; it stops what is added, and no removal. Weather costs one checkpoint, never
+the worker.
 """
 
 import asyncio
@@ -43,6 +44,8 @@ class Checkpoints:
     """None: the ledger alone keeps them."""
     remembered: Witness | None = None
     """The newest known one; in the beginning the one in the file, if there is one."""
+    on_broken: Callable[[str], None] = lambda _why: None
+    """Told each time that the ledger departs from what was signed."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Makes one at once and then every ten minutes, until the worker stops."""
@@ -56,6 +59,7 @@ class Checkpoints:
             made = await self.make(self.remembered, self.clock.now())
         except ChainBroken as error:
             self.metrics.history_broken.set(1)
+            self.on_broken(str(error))
             log.error("history_broken", why=str(error))  # noqa: TRY400  the message is whole
             return
         except LedgerUnavailable as error:

@@ -53,6 +53,8 @@ class Daemon:
         self._door = door
         self._shared = shared
         self._checkpoints = checkpoints
+        if checkpoints is not None:
+            checkpoints.on_broken = door.distrust
         self._keepers: dict[AccountId, Keeper] = {}
         self._feed: Feed | None = None
         self._publish()
@@ -64,6 +66,7 @@ class Daemon:
 
         Raises worker.errors.CannotListen, and LedgerUnavailable where the start cannot read.
         """
+        await self._seal()  # before anything is added: what was signed must stand there still
         if self._shared.settings.once:
             return await self._run_once()
         bookmark = await self._door.head()
@@ -203,7 +206,7 @@ class Daemon:
         return reasons
 
     async def _seal(self) -> None:
-        """A last checkpoint: of all that was recorded until now."""
+        """A checkpoint of all that was recorded until now, at the start and at the end."""
         if self._checkpoints is not None:
             await self._checkpoints.seal()
 

@@ -8,25 +8,31 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
 from structlog.testing import capture_logs
 
+from ledger.checkpoint import Checkpoint, Witness, origin_of
 from ledger.envelope import Draft
 from ledger.errors import ChainBroken
 from ledger.events import Applied, GrantRef, Removed, Stuck
 from ledger.ingest import IngestRequest, ingest
 from ledger.model import GrantId, Team, parse_principal
 from ledger.store import Ledger
+from ledger.store import checkpoints as store
 from ledger.store.append import read_head
+from ledger.store.checkpoints import Made
 from ledger.store.dialect import file_of, parse_url
 from ledger.store.standing import read_accounts
+from ledger.store.views import ledger_id
 from tests.support.builders import at, directory, temporary
+from tests.support.forging import SIGNER
 from tests.support.ledgers import raw
 from tests.support.stage import ANA, DEV, PROD, Process, Stage
+from worker.checkpoints import Checkpoints
 from worker.daemon import Daemon
 from worker.ledger_door import LedgerDoor
 
@@ -40,11 +46,14 @@ LONG = temporary("ana", environment="dev", expires_at=at(4))
 
 
 @asynccontextmanager
-async def running(stage: Stage) -> AsyncIterator[tuple[Process, Daemon]]:
+async def running(
+    stage: Stage, seal: Callable[[Process], Checkpoints] | None = None
+) -> AsyncIterator[tuple[Process, Daemon]]:
     """A daemon that serves; nobody nudges it but its own feed, and no bug ends it."""
     process = stage.process(listen_port=None, grace_s=0.2, status_every_s=5.0)
     stage.processes.remove(process)
-    daemon = Daemon(process.door, process.shared)
+    checkpoints = None if seal is None else seal(process)
+    daemon = Daemon(process.door, process.shared, checkpoints)
     task = asyncio.ensure_future(daemon.run())
     try:
         await stage.settle()
@@ -251,6 +260,40 @@ async def test_ingested_again_and_started_anew_it_is_whole(stage: Stage, tmp_pat
         assert len(stage.inline(BOB)) == 1, "the one that was declared since"
         assert stage.inline(ANA, DEV) == {}
     await stage.verified()
+
+
+# --- with a checkpoint, across a restart ---------------------------------------------------------
+
+
+async def test_a_worker_with_a_checkpoint_knows_an_older_copy_when_it_starts(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """What was put back while no worker ran; without a checkpoint nobody could tell."""
+    await stage.ingest(directory(windows=[SOON]))
+    copy = backup(stage.url, tmp_path / "backup.db")
+    await stage.ingest(directory())
+    async with stage.ledger.reading() as connection:
+        head = await read_head(connection)
+        signed = Checkpoint(origin_of(await ledger_id(connection)), head.position, head.hash)
+    await put_back(stage, by_another_file, copy)
+
+    def seal(process: Process) -> Checkpoints:
+        async def make(remembered: Witness | None, now: datetime) -> Made | None:
+            return await store.make(
+                process.ledger, SIGNER.sign, SIGNER.key.short, now=now, remembered=remembered
+            )
+
+        kept = Witness("checkpoint.txt", signed, SIGNER.key.short)
+        return Checkpoints(make, stage.clock, process.shared.metrics, None, kept)
+
+    async with running(stage, seal) as (process, daemon):
+        await stage.advance(minutes=2)
+        assert stopped(process) == 1
+        assert "checkpoint.txt" in daemon.unready()[0]
+        assert stage.inline(BOB) == {}
+    async with running(stage) as (process, _):
+        await stage.advance(seconds=5)
+        assert len(stage.inline(BOB)) == 1, "nothing else kept it away"
 
 
 # --- the door -------------------------------------------------------------------------------------
