@@ -6,6 +6,7 @@ Invariant: SIGTERM ends it cleanly with 0; a second worker on one SQLite file do
 import asyncio
 import random
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,9 +104,11 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
     metrics, clock, stop = Metrics(), session.clock, asyncio.Event()
     async with session.ledger() as ledger:
         await ledger.check()
-        with single_worker(ledger.url, ledger.address):
+        with single_worker(ledger.url, ledger.address) as hold:
             door = LedgerDoor(ledger)
             interrupted = _heed_signals(stop)
+            keeping = asyncio.create_task(hold.keep())
+            keeping.add_done_callback(lambda _: stop.set())  # the ledger is another's to keep
             try:
                 async with open_gate(
                     clock=clock, replica=settings.replica, on_call=metrics.on_call
@@ -129,9 +132,17 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
                 ) from None
             finally:
                 door.close()
+                await _end(keeping)
     if interrupted.is_set():
         return Exit.INTERRUPTED
     return Exit.DONE if done else Exit.FAILED
+
+
+async def _end(keeping: "asyncio.Task[None]") -> None:
+    """LedgerBusy where somebody else has become the one worker."""
+    keeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await keeping
 
 
 def _heed_signals(stop: asyncio.Event) -> asyncio.Event:

@@ -14,10 +14,11 @@ from ledger.errors import LedgerBusy, LedgerUnavailable
 from ledger.events import Stuck
 from ledger.store import Ledger, dialect
 from ledger.store.append import append
-from ledger.store.dialect import listening, open_watch, single_worker
+from ledger.store.dialect import holding, listening, open_watch, single_worker
 from ledger.store.feed import NOTHING_SEEN, Seen
 from tests.support.commands import Shell
 from tests.support.histories import NOON, PROD
+from tests.support.ledgers import raw
 from tests.support.postgres import Postgres, cut
 from worker.clock import SystemClock
 from worker.feed import Feed
@@ -81,6 +82,79 @@ async def test_a_worker_that_is_killed_holds_nothing(ledger_url: URL) -> None:
                     return
             except LedgerBusy:
                 await asyncio.sleep(0.01)
+
+
+async def held_by(url: URL) -> str | None:
+    """The session's name; None while nobody holds the lock."""
+
+    def ask() -> str | None:
+        with raw(url) as database:
+            found = database.execute(holding.HOLDER.decode()).fetchone()
+        return None if found is None else str(found[0])
+
+    return await asyncio.to_thread(ask)
+
+
+async def becomes(url: URL, *, held: bool) -> None:
+    async with asyncio.timeout(60):
+        while (await held_by(url) is not None) is not held:  # noqa: ASYNC110 - it happens elsewhere
+            await asyncio.sleep(0.01)
+
+
+async def test_a_worker_whose_session_was_cut_takes_its_right_again(
+    ledger_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that restarts forgets the lock: another could start beside a worker that goes on."""
+    monkeypatch.setattr(holding, "BEAT_S", 0.01)
+    with single_worker(ledger_url) as hold:
+        cut(ledger_url)
+        await becomes(ledger_url, held=False)
+        keeping = asyncio.create_task(hold.keep())
+        await becomes(ledger_url, held=True)
+        with pytest.raises(LedgerBusy), single_worker(ledger_url):
+            pytest.fail("two workers at once")
+        assert not keeping.done()
+        keeping.cancel()
+    await becomes(ledger_url, held=False)
+
+
+async def test_a_worker_whose_right_another_has_taken_learns_that_it_must_stop(
+    ledger_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "BEAT_S", 0.01)
+    with single_worker(ledger_url) as hold:
+        cut(ledger_url)
+        await becomes(ledger_url, held=False)
+        with single_worker(ledger_url):
+            async with asyncio.timeout(60):
+                with pytest.raises(LedgerBusy, match="another worker"):
+                    await hold.keep()
+
+
+async def test_a_worker_that_cannot_reach_the_server_keeps_on_asking(
+    ledger_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "BEAT_S", 0.01)
+    asked: asyncio.Queue[None] = asyncio.Queue()
+    loop, away = asyncio.get_running_loop(), False
+
+    def address() -> URL:
+        if not away:
+            return ledger_url
+        loop.call_soon_threadsafe(asked.put_nowait, None)
+        return ledger_url.update_query_dict({"host": "/nowhere"})
+
+    with single_worker(ledger_url, address) as hold:
+        away = True
+        cut(ledger_url)
+        keeping = asyncio.create_task(hold.keep())
+        async with asyncio.timeout(60):
+            for _ in range(3):
+                await asked.get()
+        away = False
+        await becomes(ledger_url, held=True)
+        assert not keeping.done()
+        keeping.cancel()
 
 
 # --- hearing --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ driver of PostgreSQL is loaded by whoever opens a ledger there, and by nobody el
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sqlalchemy import URL, Connection, Table, insert
@@ -15,11 +15,12 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.errors import LedgerUnavailable
-from ledger.store.dialect import listening, postgresql, sqlite
+from ledger.store.dialect import holding, listening, postgresql, sqlite
 from ledger.store.dialect.address import Address, file_of, parse_url, renewed, shown
 
 __all__ = [
     "Address",
+    "Hold",
     "Watch",
     "check_server",
     "clock_us",
@@ -120,11 +121,29 @@ async def insert_rows(
         await connection.execute(insert(table), list(rows))
 
 
-def single_worker(url: URL, address: Address | None = None) -> AbstractContextManager[None]:
+class Hold(Protocol):
+    """The right to be the one worker."""
+
+    async def keep(self) -> None:
+        """Sees to it that it is still ours, for ever; LedgerBusy when it is another's."""
+        ...
+
+
+class _KernelsHold:
+    async def keep(self) -> None:
+        """The kernel's lock goes with the process: there is nothing to see to."""
+        await asyncio.Event().wait()
+
+
+@contextmanager
+def single_worker(url: URL, address: Address | None = None) -> Iterator[Hold]:
     """Holds the right to be the one worker on this ledger; LedgerBusy when another is."""
     if on_postgresql(url):
-        return postgresql.single_worker(address or (lambda: url))
-    return sqlite.single_worker(url)
+        with holding.held(address or (lambda: url)) as hold:
+            yield hold
+    else:
+        with sqlite.single_worker(url):
+            yield _KernelsHold()
 
 
 class Watch(Protocol):

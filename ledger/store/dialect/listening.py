@@ -21,6 +21,9 @@ LOOK_EVERY_S = 5.0
 BEAT_EVERY_S = 15.0
 """A connection that is silent for so long is asked whether it still stands."""
 
+ANSWER_MAX_S = 15.0
+"""One that does not answer within so long is lost."""
+
 PAUSE_MIN_S = 0.1
 PAUSE_MAX_S = 5.0
 """Between attempts to connect: doubled each time, and from the beginning after each success."""
@@ -74,7 +77,7 @@ class Watch:
         while True:
             self.heard.set()
             while not await _told(connection):
-                async with asyncio.timeout(BEAT_EVERY_S):
+                async with asyncio.timeout(ANSWER_MAX_S):
                     await connection.execute("SELECT 1")
 
 

@@ -5,11 +5,8 @@ and reads the head in a later one: read in the same, it would be of before the l
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from os import getpid
-from socket import gethostname
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import URL, Connection, Table, event, insert
 from sqlalchemy.engine import ExceptionContext
@@ -17,7 +14,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ledger.errors import (
-    LedgerBusy,
     LedgerError,
     LedgerMissing,
     LedgerOutdated,
@@ -27,15 +23,11 @@ from ledger.errors import (
 )
 from ledger.store.dialect.address import Address, shown
 
-if TYPE_CHECKING:
-    import psycopg
-
 OLDEST = 15
 """The oldest major version that this program is tried on."""
 
 APPEND_LOCK = 0x1A4D_1ED6_0001
-WORKER_LOCK = 0x1A4D_1ED6_0002
-"""Advisory locks, each database having its own; the numbers mean nothing."""
+"""An advisory lock, each database having its own; the number means nothing."""
 
 FROZEN_WRITER_MAX_S = 300
 """How long a writer may keep the append lock without a word; the server then ends it. Reading
@@ -251,53 +243,3 @@ def told_of(error: BaseException) -> LedgerError | None:
     if state.startswith(_WEATHER):
         return LedgerUnavailable(f"the database did not do it: {said}")
     return None
-
-
-# --- one worker -----------------------------------------------------------------------------------
-
-HOLDER = f"""
-    SELECT a.application_name, a.client_addr, a.pid
-    FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND (l.classid::bigint << 32 | l.objid::bigint) = {WORKER_LOCK}
-"""  # noqa: S608 - a number of ours
-
-
-@contextmanager
-def single_worker(address: Address) -> Iterator[None]:
-    """The lock is a session's, and goes with its connection."""
-    import psycopg
-
-    url = address()
-    me = f"iam-ledger worker {getpid()} on {gethostname()}"[:63]
-    try:
-        connection = psycopg.connect(**parameters(url) | {"application_name": me}, autocommit=True)
-    except psycopg.Error as error:
-        meant = told_of(error)
-        if meant is None:
-            raise
-        raise meant from error
-    try:
-        (mine,) = _one(connection, f"SELECT pg_try_advisory_lock({WORKER_LOCK})")
-        if not mine:
-            raise LedgerBusy(
-                f"another worker ({_holder(connection)}) keeps {shown(url)}; a ledger has one "
-                "worker at a time. Stop that one first"
-            )
-        yield
-    finally:
-        connection.close()
-
-
-def _one(connection: "psycopg.Connection[Any]", query: str) -> tuple[Any, ...]:
-    found = connection.execute(query.encode()).fetchone()
-    return tuple(found) if found is not None else ()
-
-
-def _holder(connection: "psycopg.Connection[Any]") -> str:
-    found = _one(connection, HOLDER)
-    if not found:
-        return "gone by now"
-    name, client, pid = found
-    return f"{name or 'unknown'}, from {client or 'this machine'}, backend {pid}"
