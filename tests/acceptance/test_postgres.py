@@ -132,3 +132,15 @@ def test_a_grant_comes_and_goes_though_the_database_is_cut_off_in_between(
         refused = auditing.run(*command)
         assert refused.code != 0
         assert "Traceback" not in refused.err
+
+
+def test_a_worker_whose_ledger_another_has_come_to_keep_ends_and_says_so(server: Server) -> None:
+    """Its session was lost, and somebody was quicker."""
+    with server.program("worker").daemon() as worker:
+        cut(server.url)
+        with raw(server.url) as database:
+            database.execute("SET application_name = 'the quicker one'")
+            database.execute(f"SELECT pg_advisory_lock({holding.WORKER_LOCK})")
+            assert worker.wait() == 1
+        assert "another worker (the quicker one, from this machine" in "".join(worker.lines)
+        assert "Traceback" not in "".join(worker.lines)

@@ -13,7 +13,7 @@ from sqlalchemy import URL
 from cli.environment import DATABASE, DATABASE_PASSWORD
 from cli.exits import exit_of
 from ledger import errors
-from ledger.store.dialect import listening, parse_url, postgresql
+from ledger.store.dialect import holding, listening, parse_url, postgresql
 from ledger.store.dialect.roles import DUTIES
 from tests.docs.pages import page
 from tests.support.commands import Shell
@@ -105,6 +105,7 @@ def test_the_variables_and_numbers_on_the_page_are_the_programs_own() -> None:
         assert setting.filed
         assert f"| `{setting.variable}` | `{setting.variable}_FILE` |" in PAGE.text
     assert f"after {postgresql.FROZEN_WRITER_MAX_S // 60} minutes" in PAGE.text
+    assert f"again within {holding.BEAT_S:.0f} s" in PAGE.text
     assert f"every {listening.LOOK_EVERY_S:.0f} s" in PAGE.text
     assert f"{postgresql.OLDEST} to " in PAGE.text
     assert f"`{listening.CHANNEL}`" in PAGE.text
