@@ -31,9 +31,8 @@ from ledger.events import (
     Sighted,
     Stuck,
     Unstuck,
-    ref,
 )
-from ledger.model import AccountId, GrantId, Principal, Team
+from ledger.model import AccountId, Grant, GrantId, Principal, Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +88,25 @@ class Subject:
     policy: str | None = None
 
 
-def _of(grant: GrantRef) -> Subject:
+def _of(grant: GrantRef | Grant) -> Subject:
     return Subject(grant.team, grant.account, grant.id, grant.turn, grant.principal, grant.policy)
 
 
 def subject(event: Event) -> Subject:
     """What `event` is about."""
     match event:
+        case (
+            Revoked()
+            | RetryRequested()
+            | Settled()
+            | Sighted()
+            | Applied()
+            | Removed()
+            | Left()
+            | Refused()
+            | Granted()
+        ):  # first, since most are one of these
+            return _of(event.grant)
         case AccountMapped() | AccountUnmapped():
             return Subject(event.account.team, event.account.account)
         case PolicyDefined():
@@ -104,8 +115,6 @@ def subject(event: Event) -> Subject:
             return Subject(event.team, policy=event.policy)
         case SettingsChanged() | Ingested():
             return Subject()
-        case Granted():
-            return _of(ref(event.grant))
         case Held() | Released():
             return Subject(
                 event.team, event.account, principal=event.principal, policy=event.policy
@@ -120,16 +129,5 @@ def subject(event: Event) -> Subject:
             if event.grant is not None:
                 return _of(event.grant)
             return Subject(event.team, event.account, policy=event.policy)
-        case (
-            Revoked()
-            | RetryRequested()
-            | Settled()
-            | Sighted()
-            | Applied()
-            | Removed()
-            | Left()
-            | Refused()
-        ):
-            return _of(event.grant)
         case _:
             assert_never(event)

@@ -9,6 +9,27 @@ from ledger.errors import ChainBroken
 from ledger.model import Grant, Window, parse_principal
 from ledger.project import GrantRow, Mark, Trouble
 
+FIXED = {
+    "team",
+    "environment",
+    "account",
+    "principal",
+    "principal_key",
+    "policy",
+    "starts_at",
+    "ends_at",
+    "object",
+    "continues_id",
+    "continues_turn",
+    "ticket",
+    "description",
+    "granted_position",
+    "granted_at",
+    "access_from",
+}
+"""Columns that follow from the grant and its `granted`, beside the key: no later event changes
+them, so that no index over them alone is touched again."""
+
 
 def _us(instant: datetime | None) -> int | None:
     return None if instant is None else microseconds(instant)

@@ -5,25 +5,30 @@ was taken and the lock is held to the commit. An event that stands already (same
 skipped, so that every append may be repeated.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.codec import GENESIS, Envelope, dedup_key, encode, instant_of, microseconds
+from ledger.codec import GENESIS, Envelope, dedup_key, encode_values, instant_of, microseconds
 from ledger.envelope import Draft, Recorded
 from ledger.model import GrantId
 from ledger.project import GrantRow, LatestKey, fold, latest_keys, row_key
-from ledger.rows import columns_of, row_of
+from ledger.rows import FIXED, columns_of, row_of
 from ledger.schema import events, grants, latest
 from ledger.state import Head
-from ledger.store.dialect import clock_us, insert_rows
+from ledger.store.dialect import among, clock_us, delete_rows, insert_rows, update_rows
 
 CHUNK = 400
 """Values in one IN list: below every engine's limit on bound parameters."""
+
+ROWS_A_READING = 10_000
+"""Grants whose rows are asked for at once."""
+
+_KEY = ("grant_id", "turn")
 
 T = TypeVar("T")
 
@@ -73,43 +78,52 @@ async def append(
     recorded_at_us = microseconds(now) if clock is None else clock
     if head.recorded_at is not None:
         recorded_at_us = max(recorded_at_us, microseconds(head.recorded_at))
-    position, prev_hash = head.position, head.hash
-    new: list[Recorded] = []
-    rows: list[dict[str, Any]] = []
-    for key, draft in zip(keys, drafts, strict=True):
-        if key in standing:
-            continue
-        position += 1
-        row = encode(draft, position=position, recorded_at_us=recorded_at_us, prev_hash=prev_hash)
-        prev_hash = row.hash
-        standing[key] = position
-        rows.append(_values(row))
-        new.append(
-            Recorded(
-                position, instant_of(recorded_at_us), draft.event, draft.provenance, key, row.hash
+    made = _Chain(head, recorded_at_us, standing)
+    await insert_rows(connection, events, made.rows(zip(keys, drafts, strict=True)))
+    if made.new:
+        await project(connection, made.new)
+    return Appended(tuple(standing[key] for key in keys), tuple(made.new), made.position)
+
+
+class _Chain:
+    """Makes drafts into rows, each behind the one before it, while the engine takes them."""
+
+    def __init__(self, head: Head, recorded_at_us: int, standing: dict[str, int]) -> None:
+        """`standing`: where the events of known dedup keys stand; those that are made join them."""
+        self.new: list[Recorded] = []
+        self.position, self._hash = head.position, head.hash
+        self._at_us, self._at = recorded_at_us, instant_of(recorded_at_us)
+        self._standing = standing
+
+    def rows(self, drafts: Iterable[tuple[str, Draft]]) -> Iterator[dict[str, Any]]:
+        """Of those that do not stand yet."""
+        for key, draft in drafts:
+            if key in self._standing:
+                continue
+            self.position += 1
+            values = encode_values(
+                draft,
+                key,
+                position=self.position,
+                recorded_at_us=self._at_us,
+                prev_hash=self._hash,
             )
-        )
-    if rows:
-        await insert_rows(connection, events, rows)
-        await project(connection, new)
-    return Appended(tuple(standing[key] for key in keys), tuple(new), position)
+            self._hash = values[-1]
+            self._standing[key] = self.position
+            self.new.append(
+                Recorded(self.position, self._at, draft.event, draft.provenance, key, self._hash)
+            )
+            yield dict(zip(_COLUMNS, values, strict=True))
 
 
-def _values(row: Envelope) -> dict[str, Any]:
-    """`row` as the table names its columns."""
-    values = {name: getattr(row, name) for name in row.__slots__}
-    values["recorded_at"] = values.pop("recorded_at_us")
-    return values
+_COLUMNS = [field.name.removesuffix("_us") for field in fields(Envelope)]
+"""An envelope's fields, as the table names them."""
 
 
 async def _standing(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for some in chunks(keys):
-        result = await connection.execute(
-            select(events.c.dedup_key, events.c.position).where(events.c.dedup_key.in_(some))
-        )
-        found.update((row.dedup_key, row.position) for row in result)
-    return found
+    query = select(events.c.dedup_key, events.c.position)
+    result = await connection.execute(query.where(among(connection, events.c.dedup_key, keys)))
+    return {row.dedup_key: row.position for row in result}
 
 
 async def project(connection: AsyncConnection, new: Sequence[Recorded]) -> None:
@@ -126,23 +140,14 @@ async def project(connection: AsyncConnection, new: Sequence[Recorded]) -> None:
             after[key] = row
     inserted = [columns_of(row) for key, row in after.items() if key not in before]
     changed = [
-        columns_of(row) | {"b_grant_id": key[0], "b_turn": key[1]}
+        {name: value for name, value in columns_of(row).items() if name not in FIXED}
         for key, row in after.items()
         if key in before and row is not before[key]
     ]
     if inserted:
-        await connection.execute(insert(grants), inserted)
+        await insert_rows(connection, grants, inserted)
     if changed:
-        names = [column.name for column in grants.columns]
-        await connection.execute(
-            update(grants)
-            .where(
-                and_(grants.c.grant_id == bindparam("b_grant_id")),
-                grants.c.turn == bindparam("b_turn"),
-            )
-            .values({name: bindparam(name) for name in names}),
-            changed,
-        )
+        await update_rows(connection, grants, changed, key=_KEY)
     await _renew_latest(connection, new)
 
 
@@ -153,32 +158,25 @@ async def _renew_latest(connection: AsyncConnection, new: Sequence[Recorded]) ->
     if not newest:
         return
     rows = [asdict(key) | {"position": position} for key, position in newest.items()]
-    await connection.execute(
-        delete(latest).where(
-            and_(
-                latest.c.topic == bindparam("topic"),
-                latest.c.account == bindparam("account"),
-                latest.c.team == bindparam("team"),
-                latest.c.name == bindparam("name"),
-            )
-        ),
-        rows,
-    )
-    await connection.execute(insert(latest), rows)
+    await delete_rows(connection, latest, [asdict(key) for key in newest])
+    await insert_rows(connection, latest, rows)
 
 
 async def read_rows(
     connection: AsyncConnection, keys: Sequence[tuple[GrantId, int]]
 ) -> dict[tuple[GrantId, int], GrantRow]:
     """The projection's rows of these turns, those that exist."""
+    wanted = set(keys)
+    ids = sorted({grant for grant, _ in wanted})
     found: dict[tuple[GrantId, int], GrantRow] = {}
-    for some in chunks(keys, CHUNK // 2):
+    for some in chunks(ids, ROWS_A_READING):
         result = await connection.execute(
-            select(grants).where(tuple_(grants.c.grant_id, grants.c.turn).in_(some))
+            select(grants).where(among(connection, grants.c.grant_id, some))
         )
         for columns in result.mappings():
-            row = row_of(columns)
-            found[row.key] = row
+            if (columns["grant_id"], columns["turn"]) in wanted:
+                row = row_of(columns)
+                found[row.key] = row
     return found
 
 

@@ -5,11 +5,11 @@ driver of PostgreSQL is loaded by whoever opens a ledger there, and by nobody el
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
-from sqlalchemy import URL, Connection, Table, insert
+from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,13 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.errors import LedgerUnavailable
 from ledger.store.dialect import holding, listening, postgresql, sqlite
 from ledger.store.dialect.address import Address, file_of, parse_url, renewed, shown
+from ledger.store.dialect.bulk import among, delete_rows, insert_rows, update_rows
 
 __all__ = [
     "Address",
     "Hold",
     "Watch",
+    "among",
     "check_server",
     "clock_us",
+    "delete_rows",
     "dispose",
     "file_of",
     "for_reading",
@@ -37,6 +40,7 @@ __all__ = [
     "shown",
     "single_worker",
     "triggers",
+    "update_rows",
     "weather",
 ]
 
@@ -106,19 +110,6 @@ def triggers(connection: Connection) -> dict[str, str]:
     if on_postgresql(connection):
         return postgresql.triggers(connection)
     return sqlite.triggers(connection)
-
-
-async def insert_rows(
-    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
-) -> None:
-    """Adds `rows`, at least one and all of the same columns, as fast as the engine takes them.
-
-    Some statement must have been executed in the transaction before.
-    """
-    if on_postgresql(connection):
-        await postgresql.insert_rows(connection, table, rows)
-    else:
-        await connection.execute(insert(table), list(rows))
 
 
 class Hold(Protocol):

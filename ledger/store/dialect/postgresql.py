@@ -5,10 +5,12 @@ and reads the head in a later one: read in the same, it would be of before the l
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import URL, Connection, Table, event, insert
+from sqlalchemy import URL, Connection, Table, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -32,9 +34,6 @@ APPEND_LOCK = 0x1A4D_1ED6_0001
 FROZEN_WRITER_MAX_S = 300
 """How long a writer may keep the append lock without a word; the server then ends it. Reading
 provenance takes seconds, and no statement of ours counts."""
-
-COPY_ROWS_MIN = 50
-"""From here on COPY costs less than statements: a third, at ten thousand rows."""
 
 PARAMETERS: Mapping[str, object] = {
     "application_name": "iam-ledger",
@@ -152,23 +151,21 @@ def triggers(connection: Connection) -> dict[str, str]:
     return {row.name: row.shown for row in connection.exec_driver_sql(TRIGGERS)}
 
 
-async def insert_rows(
-    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
+async def copy_rows(
+    connection: AsyncConnection, table: Table, rows: Iterator[Mapping[str, Any]]
 ) -> None:
-    """Adds `rows`, all of the same columns; many of them by COPY in the same transaction."""
-    if len(rows) < COPY_ROWS_MIN:
-        await connection.execute(insert(table), list(rows))
-        return
+    """Adds `rows`, at least one and all of the same columns, by COPY in the same transaction."""
     import psycopg
 
-    names = list(rows[0])
-    columns = ", ".join(f'"{name}"' for name in names)
+    first = next(rows)
+    values = itemgetter(*first)
+    columns = ", ".join(f'"{name}"' for name in first)
     statement = f'COPY "{table.name}" ({columns}) FROM STDIN'
     driver: Any = (await connection.get_raw_connection()).driver_connection
     try:
         async with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                await copy.write_row([row[name] for name in names])
+            for row in chain([first], rows):
+                await copy.write_row(values(row))
     except psycopg.OperationalError as error:
         meant = told_of(error)
         if meant is None:
