@@ -21,7 +21,7 @@ from ledger.store.verify import verify
 from migrations.upgrade import upgrade
 from tests.support.every_kind import EVERY_KIND
 from tests.support.histories import NOON
-from tests.support.ledgers import NewLedger, raw
+from tests.support.ledgers import NewLedger, raw, tampering
 from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
@@ -135,6 +135,15 @@ def test_the_rows_of_one_statement_are_a_chain_too(outside: Any, changes: dict[s
     second = first | {"position": 7, "prev_hash": first["hash"], "dedup_key": "b:0:new"} | changes
     with pytest.raises(IntegrityError):
         insert(outside, first, second)
+
+
+def test_a_hole_in_the_history_is_not_filled_by_another_history(five: URL) -> None:
+    with tampering(five) as database:
+        database.execute("DELETE FROM events WHERE position = 3")
+    with raw(five) as database:
+        (before,) = database.execute("SELECT hash FROM events WHERE position = 2").fetchone()
+        with pytest.raises(IntegrityError, match="not its next"):
+            insert(database, another(database, position=3, prev_hash=before))
 
 
 def test_the_rows_of_a_copy_are_a_chain_too(five: URL, postgres: Postgres) -> None:

@@ -123,3 +123,15 @@ async def test_an_ingest_and_a_worker_never_turn_each_other_away(ledger_url: URL
         assert len({item.positions[0] for item in kept}) == len(kept)
         async with worker.reading() as connection:
             assert len(await seen_after(connection, 0)) == 2_000 + len(kept)
+
+
+async def test_a_reading_sees_one_instant_however_long_it_looks(ledger_url: URL) -> None:
+    """Or an answer would be put together from before and after an ingest."""
+    async with Ledger(ledger_url) as reader, Ledger(ledger_url) as writer:
+        await writer.append([told(1, 0)], now=NOON)
+        async with reader.reading() as connection:
+            assert len(await seen_after(connection, 0)) == 1
+            await writer.append([told(1, 1)], now=NOON)
+            assert len(await seen_after(connection, 0)) == 1
+        async with reader.reading() as connection:
+            assert len(await seen_after(connection, 0)) == 2
