@@ -10,7 +10,6 @@ import pytest
 from psycopg import sql
 from sqlalchemy import URL
 
-from ledger.model import parse_principal
 from ledger.store.dialect import holding
 from tests.acceptance.small import DEV, PROD, files, window
 from tests.support.builders import Files
@@ -18,8 +17,9 @@ from tests.support.ledgers import raw
 from tests.support.moto_server import MotoServer
 from tests.support.postgres import Postgres, cut
 from tests.support.processes import Installation, until
+from tests.support.watching import inline_names
 
-ANA = parse_principal("user/ana")
+ANA = "user/ana"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,14 @@ def write(folder: Path, declared: Files) -> Path:
 
 
 def test_a_grant_comes_and_goes_though_the_database_is_cut_off_in_between(
-    server: Server, moto_server: MotoServer, tmp_path: Path
+    server: Server, tmp_path: Path
 ) -> None:
     ingesting, working, auditing = (server.program(duty) for duty in DUTIES)
     declared = write(tmp_path / "declared", files(window("ana"), pipeline=False))
     with working.daemon() as worker:
         cut(server.url)
         ingesting.ok("ingest", declared)
-        until(lambda: bool(moto_server.inline(PROD, ANA)), "the grant in AWS")
+        until(lambda: bool(inline_names(PROD, ANA)), "the grant in AWS")
         until(lambda: "confirmed" in auditing.ask("who-has-access").out, "the evidence")
 
         until(lambda: holder_of(server.url) is not None, "the right to be the one worker again")
@@ -117,7 +117,7 @@ def test_a_grant_comes_and_goes_though_the_database_is_cut_off_in_between(
         cut(server.url)
         asked = ("--reason", "left", "--by", "carol")
         ingesting.ok("revoke", "--principal", "user/ana", *asked)
-        until(lambda: not moto_server.inline(PROD, ANA), "the end of it")
+        until(lambda: not inline_names(PROD, ANA), "the end of it")
         until(lambda: "confirmed" not in auditing.ask("who-has-access").out, "the evidence")
         worker.terminate()
         assert worker.wait() == 0
