@@ -1,8 +1,8 @@
 """The worker's checkpoints: the ledger's head, signed every ten minutes, where a key is configured.
 
 Invariant: a history that departs from what this process has signed is not signed again; that is
-told until a person looks; it stops what is added, and no removal. Weather costs one checkpoint, never
-the worker.
+told until a person looks; it stops what is added, and no removal. Weather costs one checkpoint,
+never the worker.
 """
 
 import asyncio

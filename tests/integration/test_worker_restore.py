@@ -279,11 +279,13 @@ async def test_a_worker_with_a_checkpoint_knows_an_older_copy_when_it_starts(
 
     def seal(process: Process) -> Checkpoints:
         async def make(remembered: Witness | None, now: datetime) -> Made | None:
+            if remembered is kept and stage.clock.now() < begun + SECOND:
+                await stage.clock.sleep_until(now + 2 * SECOND)  # all that adds is faster
             return await store.make(
                 process.ledger, SIGNER.sign, SIGNER.key.short, now=now, remembered=remembered
             )
 
-        kept = Witness("checkpoint.txt", signed, SIGNER.key.short)
+        begun, kept = stage.clock.now(), Witness("checkpoint.txt", signed, SIGNER.key.short)
         return Checkpoints(make, stage.clock, process.shared.metrics, None, kept)
 
     async with running(stage, seal) as (process, daemon):
