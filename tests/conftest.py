@@ -1,4 +1,6 @@
-"""Fixtures that every test may ask for by name."""
+"""Fixtures that every test may ask for by name, and how Hypothesis searches."""
+
+from hypothesis import settings
 
 pytest_plugins = [
     "tests.support.postgres",
@@ -7,3 +9,9 @@ pytest_plugins = [
     "tests.support.stage",
     "tests.support.measured",
 ]
+
+# The gate tries the same examples every time: what it refuses is the change's doing. New ones are
+# looked for by scripts/explore, for as long as somebody likes.
+settings.register_profile("gate", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile("gate")

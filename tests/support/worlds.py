@@ -73,6 +73,8 @@ class _Living:
     known: bool = False
     """Whether the ledger was told that it stands."""
     refused: bool = False
+    missing: bool = False
+    """Whether the ledger was told that a stranger took it."""
     stuck: bool = False
     revoked: bool = False
     closed: bool = False
@@ -113,8 +115,11 @@ class _Living:
     # --- what may happen --------------------------------------------------------------------------
 
     def must_tell(self) -> bool:
-        """What it knows to be refused, or cannot end by itself, a worker records at once."""
-        return self.refused or self.life.enforcement == "daemon"
+        """What it knows to be refused or missing, or cannot end by itself, it records at once.
+
+        A worker leaves alone what is missing; whoever has it written again waits for the record.
+        """
+        return self.refused or self.missing or self.life.enforcement == "daemon"
 
     def write(self) -> None:
         """Written first, or again for a new text of the policy."""
@@ -126,7 +131,7 @@ class _Living:
             made = Made("inline", self.life.grant.object or "", "0" * 64)
             event = Applied(ref(self.life.grant), (made,), self.life.enforcement, (), 1, (), at)
             self.tell(event, late=not self.must_tell())
-            self.known, self.refused = True, False
+            self.known, self.refused, self.missing = True, False, False
 
     def refuse(self) -> None:
         self.falls()
@@ -148,6 +153,7 @@ class _Living:
         )
         if self.draw(st.booleans()):
             self.tell(event)
+            self.missing = True
 
     def revoke(self) -> None:
         self.revoked = True
