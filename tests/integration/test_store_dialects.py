@@ -143,7 +143,8 @@ async def ask(ledger: Ledger) -> None:
         await reads.newest(connection, "stuck", account=PROD)
         await reads.events_at(connection, [1, 2])
         await append.count_events(connection)
-        await feed.seen_after(connection, 0)
+        first, *_ = await feed.seen_after(connection, 0)
+        await feed.follow(connection, feed.Bookmark(first.position, first.hash))
         span = await exporting.span_of(connection, NOON, after(9))
         assert [row.position async for row in exporting.stream_span(connection, span)]
         answer = await questions.who_has_access(connection, keep=reads.Filter(), when=At(NOON))
