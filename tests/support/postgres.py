@@ -19,6 +19,7 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from pwd import getpwnam
 from tempfile import mkdtemp
 from typing import Any
 
@@ -43,6 +44,7 @@ NEEDED = (
 HBA = """
 local all +with_password scram-sha-256
 local all all trust
+local replication all trust
 hostssl all all 127.0.0.1/32 trust
 """
 
@@ -55,6 +57,9 @@ SETTINGS = {
     "shared_buffers": "64MB",
     "autovacuum": "off",
 }
+
+REPLICATED = {"wal_level": "replica", "max_wal_senders": "4", "synchronous_commit": "on"}
+"""Settings of a server that replicas follow."""
 
 # The server goes with whoever holds our end of the pipe, however that one dies.
 KEEPER = """
@@ -190,11 +195,15 @@ def binaries() -> Path:
 
 @contextmanager
 def started(
-    settings: dict[str, str] | None = None, files: dict[str, bytes] | None = None
+    settings: dict[str, str] | None = None,
+    files: dict[str, bytes] | None = None,
+    *,
+    of: Postgres | None = None,
 ) -> Iterator[Postgres]:
     """A server of our own, stopped and deleted at the end; NoPostgres when there is none to start.
 
-    `settings` go before `SETTINGS`; `files` stand in its data folder, for its eyes only.
+    `settings` go before `SETTINGS`; `files` stand in its data folder, for its eyes only. `of`: as a
+    replica of that one, which was started with `REPLICATED`.
     """
     folder = Path(mkdtemp(prefix="iam-pg-", dir=_roomiest()))
     settings = SETTINGS | (settings or {})
@@ -204,21 +213,10 @@ def started(
         if os.geteuid() == 0:
             found = _within_reach(found, folder)
             shutil.chown(folder, DROPPED_TO)
-            as_nobody = {"user": DROPPED_TO, "group": "nogroup", "extra_groups": []}
+            group = getpwnam(DROPPED_TO).pw_gid
+            as_nobody = {"user": DROPPED_TO, "group": group, "extra_groups": []}
         data = folder / "data"
-        making: list[Any] = [
-            found / "initdb",
-            "-D",
-            data,
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-        ]
-        making += ["--locale=C", "--no-sync", "--no-instructions"]
-        _run(making, cwd=folder, **as_nobody)
+        _run([*_making(found, data, of)], cwd=folder, **as_nobody)
         (data / "pg_hba.conf").write_text(HBA)
         for name, content in (files or {}).items():
             (data / name).write_bytes(content)
@@ -248,6 +246,16 @@ def started(
     finally:
         keeper.communicate()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _making(found: Path, data: Path, of: Postgres | None) -> Iterator[Any]:
+    """The command that fills a data folder."""
+    if of is not None:
+        yield from (found / "pg_basebackup", "-D", data, "-h", str(of.admin.query["host"]))
+        yield from ("-U", "postgres", "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        return
+    yield from (found / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8")
+    yield from ("--locale=C", "--no-sync", "--no-instructions")
 
 
 def _roomiest() -> str:
