@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -230,3 +232,30 @@ def test_what_the_address_says_goes_before_what_we_would_say() -> None:
     told = postgresql.parameters(url)
     assert (told["connect_timeout"], told["application_name"]) == ("3", "mine")
     assert told["keepalives_idle"] == 15
+
+
+def test_without_its_driver_a_ledger_on_a_server_is_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(LedgerMissing, match=r"pip install 'iam-ledger\[postgres\]'") as caught:
+        Ledger(parse_url("postgresql://bob:secret@db/ledger"))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_ledger_in_a_file_never_loads_the_driver_of_a_server(ledger_url: URL) -> None:
+    program = (
+        "import asyncio, sys; from ledger.store import Ledger; "
+        "from ledger.store.dialect import parse_url, single_worker, open_watch\n"
+        "async def run(url):\n"
+        "    async with Ledger(url) as ledger:\n"
+        "        await ledger.check()\n"
+        "    with single_worker(url):\n"
+        "        open_watch(url).changed()\n"
+        "asyncio.run(run(parse_url(sys.argv[1])))\n"
+        "print([name for name in sys.modules if name.startswith('psycopg')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(ledger_url)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
