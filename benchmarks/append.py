@@ -26,6 +26,7 @@ import psycopg
 from sqlalchemy import URL
 
 from benchmarks.machine import machine, server_s
+from benchmarks.postgres import PRODUCTION
 from benchmarks.synthetic import Company, history
 from ledger import guards
 from ledger.codec import GENESIS, dedup_key, encode_values, microseconds
@@ -186,15 +187,6 @@ def new_file(folder: Path, number: int) -> URL:
     url = parse_url(f"sqlite+aiosqlite:///{folder}/{number}.db")
     upgrade(url)
     return url
-
-
-PRODUCTION = {
-    "fsync": "on",
-    "synchronous_commit": "on",
-    "full_page_writes": "on",
-    "shared_buffers": "512MB",
-    "max_wal_size": "4GB",
-}
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that this program expects (a test holds it equal to alembic's head)."""
 
 metadata = MetaData(
@@ -121,8 +121,10 @@ grants = Table(
     _instant("access_to", nullable=False),
     PrimaryKeyConstraint("grant_id", "turn"),
     Index(None, "account", "access_to", "access_from"),
-    Index(None, "principal_key", "access_to"),
-    Index(None, "team", "policy", "access_to"),
+    Index(None, "principal_key", "access_to", "access_from"),
+    Index(None, "team", "access_to", "access_from"),
+    Index(None, "policy", "access_to", "access_from"),
+    Index(None, "access_to", "access_from"),
     Index(None, "account", "object"),
     Index(
         "ix_grants_open",
@@ -136,6 +138,12 @@ grants = Table(
         "ends_at",
         sqlite_where=text("closed_position IS NULL"),
         postgresql_where=text("closed_position IS NULL"),
+    ),
+    Index(
+        "ix_grants_declared",
+        "ends_at",
+        sqlite_where=text("revoked_position IS NULL"),
+        postgresql_where=text("revoked_position IS NULL"),
     ),
 )
 

@@ -20,7 +20,7 @@ from ledger.project import Topic
 from ledger.schema import account_status, grants
 from ledger.state import Head, Unreadable
 from ledger.store.append import chunks, read_head
-from ledger.store.questions import Found, accounts_named, find_readable
+from ledger.store.questions import Found, find_readable
 from ledger.store.reads import Newest, newest_readable
 
 
@@ -61,7 +61,6 @@ class Standing:
 
 async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standing:
     """All that `status` needs, at `now`; what cannot be read is told and hides nothing else."""
-    accounts = await accounts_named(connection)
     wrong, bad = await find_readable(
         connection,
         [
@@ -76,11 +75,7 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
     )
     left, bad_left = await find_readable(
         connection,
-        [
-            grants.c.account.in_(accounts),
-            grants.c.access_to == FAR,
-            grants.c.closed_how == "left",
-        ],
+        [grants.c.access_to == FAR, grants.c.closed_how == "left"],
     )
     topics: tuple[Topic, ...] = ("settings", "policy", "stuck", "drift", "hold", "account")
     words = {topic: await newest_readable(connection, topic) for topic in topics}

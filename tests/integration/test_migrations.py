@@ -84,7 +84,14 @@ def test_the_migrations_are_the_same_for_postgresql(monkeypatch: pytest.MonkeyPa
     with Operations.context(context):
         for step in reversed(list(script.walk_revisions())):
             step.module.upgrade()
-    made = {" ".join(statement.split()) for statement in text.getvalue().split(";")} - {""}
+    made = set()
+    for statement in (" ".join(part.split()) for part in text.getvalue().split(";")):
+        dropped = statement.removeprefix("DROP INDEX ")
+        if dropped == statement:
+            made.add(statement)
+        else:
+            made = {said for said in made if not said.startswith(f"CREATE INDEX {dropped} ON ")}
+    made.discard("")
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
     wanted = [CreateTable(table).compile(dialect=dialect) for table in metadata.tables.values()]
     wanted += [
