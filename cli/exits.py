@@ -9,6 +9,7 @@ from ledger.checkpoint import CheckpointRefused
 from ledger.commits import HistoryUnknown
 from ledger.errors import (
     ChainBroken,
+    LedgerDamaged,
     LedgerError,
     LedgerMissing,
     LedgerOutdated,
@@ -56,6 +57,7 @@ _CODES: tuple[tuple[type[LedgerError], Exit], ...] = (
     (CheckpointRefused, Exit.CONFIGURATION),
     (StaleCommit, Exit.STOPPED),
     (ChainBroken, Exit.BROKEN),
+    (LedgerDamaged, Exit.BROKEN),
 )
 """The rest of what the ledger raises on purpose is `Exit.FAILED`."""
 

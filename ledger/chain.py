@@ -39,6 +39,7 @@ What = Literal[
     "grants",
     "latest",
     "guards",
+    "file",
     "checkpoint",
     "unreadable",
 ]

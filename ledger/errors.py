@@ -26,6 +26,11 @@ class LedgerReadOnly(LedgerUnavailable):
     """The server only reads: a replica, or a primary that became one. Go to the primary."""
 
 
+class LedgerDamaged(LedgerUnavailable):
+    """The database's own file is damaged: a person puts a backup in its place. Weather to a worker
+    that runs, which keeps the ends that it knows."""
+
+
 class LedgerBusy(LedgerError):
     """Another process holds what only one may hold."""
 

@@ -21,7 +21,7 @@ from ledger.project import LatestKey
 from ledger.rows import columns_of
 from ledger.schema import grants, latest
 from ledger.store.checkpoints import stream_kept
-from ledger.store.dialect import triggers
+from ledger.store.dialect import damages, triggers
 from ledger.store.ledger import Ledger
 from ledger.store.reads import STREAM_ROWS, stream_envelopes
 from ledger.store.views import ledger_id
@@ -84,6 +84,7 @@ async def verify(
         origin = origin_of(await ledger_id(connection))
         await _look_at_guards(connection, audit)
         if not chain_only:
+            await _look_at_file(connection, audit)
             await _compare_tables(connection, audit)
         await _compare_kept(connection, audit, origin)
     verdicts = _doubted(audit, judge(witnesses, origin=origin, head=audit.position, hashes=hashes))
@@ -189,6 +190,12 @@ async def _look_at_guards(connection: AsyncConnection, audit: Audit) -> None:
         audit.found(0, "guards", f"{name} does not stand as written: rows could be changed")
     for name in sorted(standing.keys() - set(guards.names(connection.dialect.name))):
         audit.found(0, "guards", f"the trigger {name} is not ours: nobody knows what it did")
+
+
+async def _look_at_file(connection: AsyncConnection, audit: Audit) -> None:
+    """An index may lack what its table has: then an answer lacks it, and no row is wrong."""
+    for found in await connection.run_sync(damages):
+        audit.found(0, "file", f"{found}. Put the newest backup in its place")
 
 
 async def _compare_tables(connection: AsyncConnection, audit: Audit) -> None:

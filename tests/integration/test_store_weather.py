@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, event
+from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import Pool
 
 from ledger.envelope import Draft
 from ledger.errors import LedgerBusy, LedgerUnavailable
@@ -23,6 +22,7 @@ from ledger.store.append import Appended, count_events
 from ledger.store.dialect import Watch, file_of, open_watch, single_worker, weather
 from ledger.store.standing import AccountStatus, write_accounts
 from ledger.store.verify import verify
+from tests.support.damage import full_disk
 from tests.support.histories import NOON, PROD, TEAM
 from tests.support.ledgers import make_ledger, raw
 
@@ -95,22 +95,6 @@ async def test_a_read_only_folder_is_weather(open_folder: Path) -> None:
             pytest.fail("the lock was held in a folder that nobody may write to")
     async with Ledger(url) as ledger:
         assert (await ledger.append([large(1)], now=NOON)).positions == (1,)
-
-
-@contextmanager
-def full_disk(pages: int) -> Iterator[None]:
-    """No database grows beyond so many pages: what SQLite itself says when the disk is full."""
-
-    def limit(connection: sqlite3.Connection, _record: object) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA max_page_count = {pages}")
-        cursor.close()
-
-    event.listen(Pool, "connect", limit)
-    try:
-        yield
-    finally:
-        event.remove(Pool, "connect", limit)
 
 
 async def test_a_full_disk_loses_nothing_that_was_acknowledged(ledger_url: URL) -> None:

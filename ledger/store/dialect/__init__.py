@@ -26,6 +26,7 @@ __all__ = [
     "among",
     "check_server",
     "clock_us",
+    "damages",
     "delete_rows",
     "dispose",
     "file_of",
@@ -110,6 +111,14 @@ def triggers(connection: Connection) -> dict[str, str]:
     if on_postgresql(connection):
         return postgresql.triggers(connection)
     return sqlite.triggers(connection)
+
+
+def damages(connection: Connection) -> list[str]:
+    """What is wrong with the database below its rows, the first few; empty where nobody can tell.
+
+    Reads all of it. PostgreSQL has a tool of its own for that (`pg_amcheck`).
+    """
+    return [] if on_postgresql(connection) else sqlite.damages(connection)
 
 
 class Hold(Protocol):

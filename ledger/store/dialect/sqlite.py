@@ -13,7 +13,13 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from ledger.errors import LedgerBusy, LedgerError, LedgerMissing, LedgerUnavailable
+from ledger.errors import (
+    LedgerBusy,
+    LedgerDamaged,
+    LedgerError,
+    LedgerMissing,
+    LedgerUnavailable,
+)
 from ledger.store.dialect.address import file_of
 
 
@@ -105,7 +111,6 @@ _WEATHER = frozenset(
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_INTERRUPT,
         sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CORRUPT,  # a keeper goes on with what it knows; a person restores the file
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_PROTOCOL,
@@ -124,6 +129,11 @@ def told(error: DBAPIError) -> LedgerError | None:
             "the file is no SQLite database; nothing was changed. Check the address, or "
             "restore the ledger"
         )
+    if primary == sqlite3.SQLITE_CORRUPT:
+        return LedgerDamaged(
+            f"the file is damaged ({error.orig}). Keep it and its journal as they are, and put the "
+            "newest backup in its place: docs/ledger.md says how"
+        )
     if primary in _WEATHER or error.connection_invalidated:
         return LedgerUnavailable(f"the database did not do it: {error.orig}")
     return None
@@ -133,6 +143,15 @@ def triggers(connection: Connection) -> dict[str, str]:
     """Name -> SQL text of every trigger."""
     rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
     return {row.name: row.sql for row in rows}
+
+
+DAMAGES_MAX = 10
+
+
+def damages(connection: Connection) -> list[str]:
+    """An index without a row that its table has, pages that nothing leads to, and their like."""
+    rows = connection.exec_driver_sql(f"PRAGMA integrity_check({DAMAGES_MAX})")
+    return [text for (text,) in rows if text != "ok"]
 
 
 @contextmanager
