@@ -9,7 +9,7 @@ import hashlib
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from operator import attrgetter
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
@@ -43,6 +43,9 @@ KINDS: dict[str, type] = {kind_of(member): member for member in get_args(Event)}
 _KIND_OF: dict[type, str] = {member: kind for kind, member in KINDS.items()}
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def instant_text(instant: datetime) -> str:
     """RFC 3339 in UTC with `Z`; the fraction only where there is one. ValueError without a zone."""
     if instant.tzinfo is None:
@@ -52,14 +55,13 @@ def instant_text(instant: datetime) -> str:
 
 def microseconds(instant: datetime) -> int:
     """Since 1970, exactly: what instants are in SQL."""
-    delta = instant - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = instant - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def instant_of(value_us: int) -> datetime:
     """The inverse of `microseconds`."""
-    whole, fraction = divmod(value_us, 1_000_000)
-    return datetime.fromtimestamp(whole, UTC).replace(microsecond=fraction)
+    return _EPOCH + timedelta(0, 0, value_us)
 
 
 def dumps(value: object) -> str:
