@@ -133,13 +133,15 @@ class Session:
             )
         try:
             self.ask(_nothing)
+            if path is None or not asked:
+                return  # a file that was put back may have lost its WAL: `migrate` sets it again
         except (LedgerMissing, LedgerOutdated):
             if path is None and not asked:
                 raise
-            from migrations.upgrade import upgrade
+        from migrations.upgrade import upgrade
 
-            with weather():
-                upgrade(url)
+        with weather():
+            upgrade(url)
 
     def start_logs(self) -> None:
         """Logs go to stderr from here on; commands that only ask never call it."""

@@ -1,24 +1,18 @@
 """A SQLite ledger is a file: whoever can write it can put another in its place."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
 
-from tests.support.forging import copy_of, look, put_back, sign, story
-from tests.support.histories import Story, after, append_all, grant
+from tests.support.forging import copy_of, grow, look, put_back, sign, story
+from tests.support.histories import Story, after, grant
 from tests.support.ledgers import overwrite, raw
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> URL:
     return story().write(tmp_path)
-
-
-def grow(url: URL, name: str = "eeee2222ffff3333") -> None:
-    told = Story().granted(grant(name, "user/eve", ends=after(20)), after(9))
-    asyncio.run(append_all(url, told.drafts))
 
 
 def test_the_private_key_is_nowhere_in_the_database(url: URL) -> None:

@@ -18,7 +18,7 @@ from ledger.store import Ledger
 from ledger.store import checkpoints as making
 from ledger.store.dialect import file_of
 from ledger.store.verify import Verification, rebuild, verify
-from tests.support.histories import Story, after, grant
+from tests.support.histories import Story, after, append_all, grant
 from tests.support.ledgers import envelope_in, raw, tampering
 
 Rows = list[Envelope]
@@ -189,3 +189,9 @@ def put_back(url: URL, content: bytes) -> None:
     for name in ("-wal", "-shm"):
         Path(f"{path}{name}").unlink(missing_ok=True)
     path.write_bytes(content)
+
+
+def grow(url: URL, name: str = "eeee2222ffff3333") -> None:
+    """One grant more."""
+    told = Story().granted(grant(name, "user/eve", ends=after(20)), after(9))
+    asyncio.run(append_all(url, told.drafts))
