@@ -136,6 +136,25 @@ def days_as_text(content: Any) -> Any:
     ]
 
 
+def dumped(said: dict[str, Any], quoted: bool, chance: random.Random) -> str:
+    """`said` in one of YAML's many forms.
+
+    PyYAML breaks a quoted text wrongly where a sign that it escapes meets the width; what it does
+    not read back itself is written on long lines.
+    """
+    form: dict[str, Any] = {
+        "default_flow_style": chance.choice([True, False, None]),
+        "default_style": '"' if quoted else None,
+        "allow_unicode": chance.random() < 0.5,
+        "indent": chance.randint(2, 6),
+        "sort_keys": False,
+    }
+    text = str(yaml.safe_dump(said, width=chance.choice([20, 80, 10_000]), **form))
+    if yaml.safe_load(text) != said:
+        text = str(yaml.safe_dump(said, width=10_000, **form))
+    return text
+
+
 def files_of(declared: list[Team], chance: random.Random) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for team in declared:
@@ -153,15 +172,7 @@ def files_of(declared: list[Team], chance: random.Random) -> dict[str, bytes]:
             said.setdefault(folder, []).append(written)
         for folder, content in said.items():
             quoted = folder != "aws-accounts" and chance.random() < 0.3
-            text = yaml.safe_dump(
-                {folder: days_as_text(content) if quoted else content},
-                default_flow_style=chance.choice([True, False, None]),
-                default_style='"' if quoted else None,
-                allow_unicode=chance.random() < 0.5,
-                indent=chance.randint(2, 6),
-                width=chance.choice([20, 80, 10_000]),
-                sort_keys=False,
-            )
+            text = dumped({folder: days_as_text(content) if quoted else content}, quoted, chance)
             suffix = chance.choice(["yaml", "yml"])
             files[f"{folder}/{team.name}.{suffix}"] = text.encode()
     keys = list(files)
