@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import guards
@@ -21,7 +21,7 @@ from ledger.project import LatestKey
 from ledger.rows import columns_of
 from ledger.schema import grants, latest
 from ledger.store.checkpoints import stream_kept
-from ledger.store.dialect import damages, triggers
+from ledger.store.dialect import damages, insert_rows, triggers
 from ledger.store.ledger import Ledger
 from ledger.store.reads import STREAM_ROWS, stream_envelopes
 from ledger.store.views import ledger_id
@@ -228,7 +228,7 @@ async def _refill(
 ) -> None:
     await connection.execute(delete(table))
     for some in _batches(rows):
-        await connection.execute(insert(table), some)
+        await insert_rows(connection, table, some)
 
 
 def _batches(rows: Iterable[T]) -> Iterator[list[T]]:
