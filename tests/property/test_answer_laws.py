@@ -1,7 +1,6 @@
 """What an answer promises, held against what really was, and against another way of reckoning."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +8,6 @@ from hypothesis import strategies as st
 from ledger.answer import (
     At,
     Between,
-    State,
     as_known,
     exposed,
     instant_of_answer,
@@ -17,75 +15,12 @@ from ledger.answer import (
     state_of,
     without_access,
 )
-from ledger.envelope import Recorded
-from ledger.events import (
-    Applied,
-    DriftFound,
-    Granted,
-    Left,
-    Refused,
-    Removed,
-    Revoked,
-    Settled,
-    Stuck,
-    Unstuck,
-)
+from ledger.events import Left, Removed, Revoked, Settled
+from tests.support.oracle import expected, trouble_in
 from tests.support.worlds import HOURS, Life, hour, lives, moments, recorded
 
 MANY = settings(max_examples=120, deadline=None)
 MOMENTS = moments()
-
-
-# --- the oracle: by kinds of events alone, the history read backwards --------------------------
-
-
-def trouble_in(history: Sequence[Recorded]) -> tuple[str, datetime] | None:
-    """The newest trouble that nothing has healed, and since when."""
-    for item in reversed(history):
-        match item.event:
-            case Applied() | Unstuck():
-                return None
-            case Refused():
-                return "refused", item.recorded_at
-            case Stuck():
-                return "stuck", item.recorded_at
-            case DriftFound(first_seen_at=since):
-                return "missing", since
-    return None
-
-
-def expected(history: Sequence[Recorded], at: datetime) -> State | None:
-    """How `at` is shown by what `history` tells of one grant; None: nobody has access."""
-    events = [item.event for item in history]
-    first, *_ = history
-    assert isinstance(first.event, Granted)
-    window = first.event.grant.window
-    applied = [event for event in events if isinstance(event, Applied)]
-    over = [i for i in history if isinstance(i.event, Removed | Left | Settled)]
-    trouble = trouble_in([i for i in history if i not in over])
-    if trouble is not None and trouble[0] == "refused" and not applied:
-        return None
-    if at < window.starts_at or at < first.recorded_at:
-        return None
-    daemon = bool(applied) and applied[-1].enforcement == "daemon"
-    if window.over(at) and not daemon:
-        return None
-    closed_at = over[0].recorded_at if over else None
-    if over and isinstance(over[0].event, Removed | Left):
-        closed_at = over[0].event.confirmed_at
-    closed = closed_at is not None and closed_at <= at
-    if over and closed and isinstance(over[0].event, Removed):
-        return None
-    if trouble is not None and not over and trouble[0] != "stuck" and trouble[1] <= at:
-        return None
-    if over and closed:
-        return "settled" if isinstance(over[0].event, Settled) else "left"
-    if trouble is not None and not over and trouble[0] == "stuck" and trouble[1] <= at:
-        return "stuck"
-    revoked = [i.recorded_at for i in history if isinstance(i.event, Revoked)]
-    if window.over(at) or any(instant <= at for instant in revoked):
-        return "ending"
-    return "confirmed" if any(event.confirmed_at <= at for event in applied) else "declared"
 
 
 # --- the laws ---------------------------------------------------------------------------------
