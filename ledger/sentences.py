@@ -208,7 +208,7 @@ def _evidence(
             return f"drift: {event.object} {event.drift}{actor} since {since}"
         case DriftRepaired():
             how = "written again" if event.how == "written" else "right again without us"
-            return f"drift over: {event.object} {how}"
+            return f"drift over: {event.object} {how} at {instant_text(event.confirmed_at)}"
         case _:
             assert_never(event)
 
