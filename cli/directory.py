@@ -1,6 +1,8 @@
 """A configuration directory on disk, as the bytes that `ledger.manifest.read` wants.
 
 Invariant: what cannot be read stops everything. A file left out would look like access withdrawn.
+Nothing outside of the directory is read: problems are printed with the text around them, and a link
+in a pull request must not print a CI machine's secrets.
 """
 
 import os
@@ -49,10 +51,10 @@ def read_directory(config: Path) -> Files:
     stem = SETTINGS_FILE.removesuffix(SUFFIXES[0])
     for name in names:
         if name in {stem + suffix for suffix in SUFFIXES}:
-            files[name] = _content(config / name)
+            files[name] = _content(_within(config, config / name))
     for folder in FOLDERS:
         if folder in names:
-            _read_folder(config / folder, folder, files)
+            _read_folder(config, folder, files)
     return Files(config, files, tuple(name for name in names if name not in files))
 
 
@@ -65,7 +67,25 @@ def wrong_directory(config: Path) -> Stop:
     )
 
 
-def _read_folder(path: Path, folder: str, files: dict[str, bytes]) -> None:
+def _within(config: Path, path: Path) -> Path:
+    """`path`, unless it leads out of `config`, or into what git keeps beside it (tokens, in CI).
+
+    A link to another place in the directory is as good as the file: mounted ConfigMaps are that.
+    """
+    if not path.is_symlink():
+        return path  # its folder was looked at before
+    top, real = Path(os.path.realpath(config)), Path(os.path.realpath(path))
+    if real.is_relative_to(top) and ".git" not in real.relative_to(top).parts:
+        return path
+    raise Stop(
+        Exit.CONFIGURATION,
+        f"{path} is a link that leads out of {config}; what it leads to was not read, and nothing "
+        "was done. Put the file itself in its place",
+    )
+
+
+def _read_folder(config: Path, folder: str, files: dict[str, bytes]) -> None:
+    path = _within(config, config / folder)
     if not path.is_dir():
         raise Stop(Exit.CONFIGURATION, f"{path} is a file; it must be the folder of teams' files")
     for name in _names(path):
@@ -75,7 +95,7 @@ def _read_folder(path: Path, folder: str, files: dict[str, bytes]) -> None:
         if len(files) >= FILES_MAX:
             many = f"{path}: more than {FILES_MAX} files; is it the right directory?"
             raise Stop(Exit.CONFIGURATION, many)
-        files[f"{folder}/{name}"] = _content(path / name) if ours else b""
+        files[f"{folder}/{name}"] = _content(_within(config, path / name)) if ours else b""
 
 
 def _names(folder: Path) -> list[str]:

@@ -158,6 +158,42 @@ def test_what_is_no_configuration_directory_is_78(
     assert words in ran.err
 
 
+SECRET = "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI\n"
+
+
+@pytest.mark.parametrize("name", ["permanent-access/t.yaml", "aws-accounts", "iam-ledger.yaml"])
+@pytest.mark.parametrize("command", ["validate", "plan", "ingest"])
+@pytest.mark.parametrize("target", ["outside", "config/.git"])
+def test_a_link_out_of_the_directory_is_78_and_prints_nothing_of_what_it_leads_to(
+    tmp_path: Path, name: str, command: str, target: str
+) -> None:
+    config = put(tmp_path, GOOD)
+    hidden = tmp_path / target
+    hidden.mkdir()
+    (hidden / "x.yaml").write_text(SECRET)
+    link = config / name
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.symlink_to(hidden if name == "aws-accounts" else hidden / "x.yaml")
+    variables = {"IAM_LEDGER_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/ledger.db"}
+    ran = Shell(None, StillClock(at()), variables).run(command, config)
+    assert (ran.code, ran.out) == (78, "")
+    assert f"{link} is a link that leads out of {config}" in ran.err
+    assert "AWS_SECRET" not in ran.err
+    assert not (tmp_path / "ledger.db").exists()
+
+
+def test_a_link_within_the_directory_is_read_and_so_is_a_linked_directory(
+    shell: Shell, tmp_path: Path
+) -> None:
+    config = put(tmp_path, GOOD)
+    (config / "permanent-access").rename(config / "..data")
+    (config / "permanent-access").symlink_to("..data")  # as a mounted ConfigMap has it
+    (tmp_path / "here").symlink_to(config)
+    ran = shell.run("validate", tmp_path / "here")
+    assert (ran.code, ran.err) == (0, "no problems\n")
+
+
 # --- GitHub and GitLab ------------------------------------------------------------------------
 
 
