@@ -31,7 +31,7 @@ from ledger.errors import ChainBroken
 from ledger.model import PRINCIPAL_KINDS, GrantId
 from ledger.project import GrantRow
 from ledger.rows import row_of
-from ledger.schema import events, grants
+from ledger.schema import events, grants, latest
 from ledger.state import Unreadable
 from ledger.store.append import chunks, read_head
 from ledger.store.reads import Filter, provenance_of, read_events, recorded_of
@@ -228,13 +228,18 @@ async def history(
 
 
 async def unknown_words(connection: AsyncConnection, keep: Filter) -> tuple[str, ...]:
-    """Which filters name what no grant in this ledger ever named: typing errors, often."""
+    """Which filters name what no grant in this ledger ever named: typing errors, often.
+
+    An environment is known by its account: no grant is made in one that was never mapped.
+    """
     unknown: list[str] = []
     for name in ("account", "environment", "team", "principal", "policy", "grant"):
         value = getattr(keep, name)
         if value is None:
             continue
-        some = select(exists().where(*_conditions(Filter(**{name: value}))))
+        named = Filter(**{name: value})
+        where = [_mapped_as(value)] if name == "environment" else _conditions(named)
+        some = select(exists().where(*where))
         if not (await connection.execute(some)).scalar_one():
             unknown.append(f"{name} `{value}`")
     return tuple(unknown)
@@ -279,17 +284,34 @@ def _conditions(keep: Filter) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
     for column, value in (
         (grants.c.account, keep.account),
-        (grants.c.environment, keep.environment),
         (grants.c.team, keep.team),
         (grants.c.policy, keep.policy),
     ):
         if value is not None:
             where.append(column == value)
+    if keep.environment is not None:
+        where.append(_in_environment(keep.environment))
     if keep.principal is not None:
         where.append(grants.c.principal_key.in_(principal_keys(keep.principal)))
     if keep.grant is not None:
         where.append(_prefix(grants.c.grant_id, keep.grant))
     return where
+
+
+def _in_environment(name: str) -> ColumnElement[bool]:
+    """Granted under that name, or in an account that is, or ever was, that environment of its team.
+
+    An environment is renamed without its grants: a grant until revoked keeps the name that its
+    account had when it was made.
+    """
+    account = and_(latest.c.account == grants.c.account, latest.c.team == grants.c.team)
+    renamed = exists().where(_mapped_as(name), account).correlate(grants)
+    return or_(grants.c.environment == name, renamed)
+
+
+def _mapped_as(name: str) -> ColumnElement[bool]:
+    """The words on accounts under that name: the newest stays when an account is unmapped."""
+    return and_(latest.c.topic == "account", latest.c.name == name)
 
 
 def _prefix(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]:

@@ -156,7 +156,9 @@ def others() -> dict[str, Ask]:
             lambda c: questions.who_has_access(c, keep=Filter(environment="env-3"), when=At(NOW))
         ),
         "a word that nobody knows": of(
-            lambda c: questions.unknown_words(c, Filter(policy="nothing", account="0" * 12))
+            lambda c: questions.unknown_words(
+                c, Filter(policy="nothing", account="0" * 12, environment="nowhere")
+            )
         ),
         "its name": of(ledger_id),
     }

@@ -7,8 +7,20 @@ import pytest
 
 from ledger.answer import At, Between
 from ledger.envelope import Draft
-from ledger.events import Applied, Event, Granted, Made, Refused, Removed, Revoked, Stuck, ref
-from ledger.model import Enforcement, Grant, Team
+from ledger.events import (
+    AccountMapped,
+    AccountUnmapped,
+    Applied,
+    Event,
+    Granted,
+    Made,
+    Refused,
+    Removed,
+    Revoked,
+    Stuck,
+    ref,
+)
+from ledger.model import Account, AccountId, Enforcement, Grant, Team
 from ledger.store import Ledger
 from ledger.store.questions import (
     expiring,
@@ -34,6 +46,10 @@ def applied(what: Grant, at: datetime, how: Enforcement | None) -> Applied:
 
 def removed(what: Grant, at: datetime) -> Removed:
     return Removed(ref(what), "expired", "answered", 0, (), at)
+
+
+def mapped(name: str, account: AccountId, team: Team = TEAM) -> AccountMapped:
+    return AccountMapped(Account(team, name, account, "Deployer"))
 
 
 async def tell(ledger: Ledger, told: Told) -> None:
@@ -177,8 +193,40 @@ async def test_a_filter_keeps_what_it_names(ledger: Ledger, keep: Filter, names:
     assert await listed(ledger, 1, keep=keep) == names
 
 
+@pytest.mark.every_engine
+async def test_a_renamed_environment_has_all_grants_of_its_account_under_both_names(
+    ledger: Ledger,
+) -> None:
+    """A grant until revoked is the same one under the new name: its row keeps the old."""
+    other = Team("research")
+    foreign = grant("c" * 16, "user/zoe", team=other, environment="theirs")
+    elsewhere = grant("d" * 16, "user/bob", account=DEV, environment="dev")
+    told: list[Event] = [
+        mapped("prod", PROD),
+        mapped("theirs", PROD, other),
+        mapped("dev", DEV),
+        *(Granted(what) for what in (FOREVER, foreign, elsewhere)),
+        mapped("live", PROD),
+        AccountUnmapped(mapped("prod", PROD).account),
+    ]
+    await tell(ledger, [(event, NOON) for event in told])
+    for name, expected in (
+        ("live", ["role/ci"]),
+        ("prod", ["role/ci"]),
+        ("theirs", ["user/zoe"]),
+        ("dev", ["user/bob"]),
+        ("stage", []),
+    ):
+        keep = Filter(environment=name)
+        assert await listed(ledger, 1, keep=keep) == expected
+        assert await listed(ledger, 1, known=1, keep=keep) == expected
+        async with ledger.reading() as connection:
+            unknown = await unknown_words(connection, keep)
+        assert bool(unknown) is (name == "stage")
+
+
 async def test_a_word_that_names_nothing_is_told_as_a_likely_mistake(ledger: Ledger) -> None:
-    await tell(ledger, [(Granted(ANA), NOON)])
+    await tell(ledger, [(mapped("prod", PROD), NOON), (Granted(ANA), NOON)])
     async with ledger.reading() as connection:
         known = Filter(PROD, "prod", TEAM, "ana", "fix", "aaa")
         assert await unknown_words(connection, known) == ()
