@@ -101,6 +101,30 @@ def program() -> None:
     """AWS access by pull request: who may do what, from when, until when, and why."""
 
 
+MAY_BE_EMPTY = {
+    *("--commit", "--author", "--approved-by", "--pull-request", "--run-url"),
+}
+"""What a CI system fills in where it knows it: empty is the same as not given."""
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Usage error for an empty text, which is a variable that somebody forgot to set.
+
+    Asked about nobody, every command would answer "nobody" or tell everything, and exit 0.
+    """
+    before = ""
+    for word in arguments:
+        option, equals, value = word.partition("=")
+        joined = bool(equals) and option.startswith("--")
+        name = option if joined else before
+        if not (value if joined else word).strip() and name not in MAY_BE_EMPTY:
+            whose = f"{name}: the text" if name.startswith("-") else "an argument"
+            raise click.UsageError(
+                f"{whose} is empty; is a variable not set? Leave it out to ask without it"
+            )
+        before = word
+
+
 def main(
     arguments: Sequence[str],
     *,
@@ -112,6 +136,7 @@ def main(
     terminal = Terminal.of_process(environment)
     session = Session(environment, terminal, clock or SystemClock())
     try:
+        _refuse_empty(arguments)
         answer: Any = program.main(
             list(arguments), prog_name="iam-ledger", standalone_mode=False, obj=session
         )

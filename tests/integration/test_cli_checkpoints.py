@@ -313,7 +313,7 @@ def test_an_altered_checkpoint_is_78(shell: Shell, sealed: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "key", ["nonsense", "", "PRIVATE+KEY+x+00000000+AAAA", "x+00000000+AAAA", "/nowhere/public"]
+    "key", ["nonsense", "PRIVATE+KEY+x+00000000+AAAA", "x+00000000+AAAA", "/nowhere/public"]
 )
 def test_what_is_no_key_is_78(shell: Shell, sealed: Path, key: str) -> None:
     checked = shell.run("verify", "--checkpoint", sealed, "--key", key)

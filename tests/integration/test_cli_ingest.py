@@ -512,6 +512,11 @@ def test_only_the_news_of_a_commit_is_no_change(place: Place, repository: Reposi
     assert place.position() == before + 1
 
 
+def test_what_ci_does_not_know_may_be_empty(place: Place) -> None:
+    options = ("--commit", "", "--author=", "--approved-by", "", "--pull-request", "")
+    assert place.shell.run("ingest", place.put(FIRST), *options, "--run-url", "").code == 0
+
+
 def test_outside_a_work_tree_the_answer_says_that_nothing_was_compared(place: Place) -> None:
     place.put(FIRST)
     commit = "c" * 40

@@ -76,6 +76,34 @@ def test_an_unknown_option_is_a_usage_error_of_its_command() -> None:
     assert "read `iam-ledger status --help`" in ran.err
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            ("who-has-access", "--exit-code", option, "")
+            for option in ("--principal", "--policy", "--account", "--team", "--environment")
+        ),
+        ("who-has-access", "--exit-code", "--principal="),
+        ("who-has-access", "--exit-code", "--principal", " "),
+        ("history", "--grant", ""),
+        ("revoke", "--principal", "", "--reason", "gone", "--by", "me"),
+        ("revoke", "grant-1", "--reason", "", "--by", "me"),
+        ("revoke", "grant-1", "--reason", "gone", "--by="),
+        ("revoke", "", "--reason", "gone", "--by", "me"),
+        ("validate", ""),
+        ("status", "--database", ""),
+        ("verify", "--checkpoint", "c.txt", "--key", ""),
+    ],
+)
+def test_an_empty_text_is_a_variable_that_is_not_set_and_a_usage_error(
+    line: tuple[str, ...], url: URL
+) -> None:
+    ran = Shell(url).run(*line)
+    assert (ran.code, ran.out) == (64, "")
+    assert "is empty; is a variable not set?" in ran.err
+    assert f"read `iam-ledger {line[0]} --help`" in ran.err
+
+
 # --- which ledger -----------------------------------------------------------------------------
 
 
