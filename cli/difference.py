@@ -77,6 +77,11 @@ class Difference:
         """Whether anything is or would be appended beside the news that a commit was read."""
         return any(not isinstance(item.event, Ingested) for item in self.report.events)
 
+    @property
+    def held_back(self) -> Note | None:
+        """Why nothing is granted that the directory asks for; None: nothing is held back."""
+        return next((note for note in self.report.notes if note.code == "clock-behind"), None)
+
     def heading(self) -> str:
         """Instant, ledger and commit that the answer speaks of."""
         report = self.report

@@ -147,8 +147,8 @@ def _show_and_wait(
     if output == "json":
         found = wait_for(session, keys, "applied", span, output)
         more = {"waited": [outcome.item() for outcome in found]}
-        plan.show(session, config, difference, output, more)
+        code = plan.show(session, config, difference, output, more)
     else:
-        plan.show(session, config, difference, output)
+        code = plan.show(session, config, difference, output)
         found = wait_for(session, keys, "applied", span, output)
-    return Exit.FAILED if any(outcome.failed for outcome in found) else Exit.DONE
+    return Exit.FAILED if any(outcome.failed for outcome in found) else code

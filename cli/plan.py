@@ -91,7 +91,10 @@ def show(
     output: render.Format,
     more: Mapping[str, object] | None = None,
 ) -> Exit:
-    """Prints it, with GitHub's summary; `more`: what JSON says beside. FAILED with problems."""
+    """Prints it, with GitHub's summary; `more`: what JSON says beside.
+
+    FAILED with problems, and where grants are held back: a green run would say that they stand.
+    """
     from cli import reports
 
     terminal, report = session.terminal, difference.report
@@ -104,7 +107,11 @@ def show(
     else:
         terminal.prose(reports.text_of(difference, color=terminal.color))
     append_summary(session, lambda room: reports.markdown_of(difference, room_bytes=room))
-    return Exit.DONE
+    held_back = difference.held_back
+    if held_back is None:
+        return Exit.DONE
+    terminal.complain(f"{held_back.message}: {held_back.hint}")
+    return Exit.FAILED
 
 
 def _show_problems(session: Session, config: Path, report: "Report", output: render.Format) -> Exit:

@@ -330,6 +330,25 @@ def test_the_brake_is_3_with_the_list_of_what_would_end(place: Place) -> None:
     assert place.shell.run("ingest", place.config, "--allow-revocations", "29").code == 0
 
 
+@pytest.mark.parametrize("options", [("plan",), ("plan", "--detailed-exitcode"), ("ingest",)])
+@pytest.mark.parametrize("form", ["table", "json", "markdown"])
+def test_a_clock_that_is_behind_is_1_since_grants_are_held_back(
+    place: Place, options: tuple[str, ...], form: str
+) -> None:
+    place.ingest(FIRST)
+    place.shell.clock.instant = at(-1)
+    ran = place.shell.run(*options, place.put(SECOND), "-o", form)
+    assert ran.code == 1
+    assert "nothing is granted (2 held back)" in ran.err
+    assert "set the clock, then ingest the same commit again" in ran.err
+    if options == ("ingest",):
+        place.shell.clock.instant = at(-1)
+        ran = place.shell.run(*options, place.config, "-o", form, "--wait", "1m")
+        assert ran.code == 1, "waiting for nothing is no success"
+        place.shell.clock.instant = at()
+        assert place.shell.run("ingest", place.config).code == 0
+
+
 def test_plan_shows_when_the_brake_would_stop_and_is_0(place: Place) -> None:
     place.ingest(MANY)
     ran = place.shell.run("plan", place.put(directory(standing=[permanent("user0")])))
