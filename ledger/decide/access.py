@@ -21,6 +21,7 @@ from ledger.decide.decision import (
     Terms,
 )
 from ledger.decide.holds import holding
+from ledger.decide.remapping import mapping_of, moved
 from ledger.decide.succession import build, predecessors
 from ledger.decide.windows import Resolved, is_live, resolve
 from ledger.decide.writability import unwritable
@@ -43,7 +44,7 @@ class Cut:
     row: GrantRow
     cause: RevokedCause
     line: DeclaredGrant | None
-    """What declares it still; None: nothing does."""
+    """What declares it still, be it in another account; None: nothing does."""
     event: Revoked
 
 
@@ -93,8 +94,12 @@ def compare(
     for item in resolved:
         _classify(access, item, view, manifest)
     _mind_the_clock(access, view, terms)
+    wanted, elsewhere = {item.declared.id for item in access.wanted}, moved(view, manifest, teams)
     for row in undeclared(view, manifest, teams, terms):
-        access.cuts.append(Cut(row, "removed", None, Revoked(ref(row.grant), "removed")))
+        line = elsewhere.get(row.grant.id)
+        follows = line is not None and line.id in wanted
+        cause: RevokedCause = "replaced" if follows else "removed"
+        access.cuts.append(Cut(row, cause, line, Revoked(ref(row.grant), cause)))
     for item in access.wanted:
         if item.live and item.row is not None:
             event = Revoked(ref(item.row.grant), "replaced")
@@ -103,7 +108,7 @@ def compare(
     lines = _new_or_changed(access, catalogue)
     access.problems += unwritable(manifest, teams, lines, terms.check)
     access.notes += _repeats(access.wanted, manifest, terms)
-    _succeed(access, view, terms)
+    _succeed(access, view, manifest, terms)
     return access
 
 
@@ -254,15 +259,20 @@ def _repeats(wanted: Sequence[Resolved], manifest: Manifest, terms: Terms) -> It
 # --- the events -------------------------------------------------------------------------------
 
 
-def _succeed(access: Access, view: IntentView, terms: Terms) -> None:
+def _succeed(access: Access, view: IntentView, manifest: Manifest, terms: Terms) -> None:
     """Pairs what ends with what continues it, and makes the events of both."""
     cut = {item.row.key for item in access.cuts}
     continued = predecessors(access.wanted, [item.row for item in access.cuts], terms.now)
     surviving = [row for row in access.live if row.key not in cut]
     access.grants = build(access.wanted, continued, surviving)
     replaced = {row.key for row in continued.values()}
+
+    def origin(cut: Cut) -> Origin:
+        place = None if cut.line is None else _place(cut.row, cut.line, manifest)
+        return place or gone(terms, view, cut.row.granted.position, cut.row.grant.team)
+
     access.revoked = tuple(
-        Planned(_with_cause(item, replaced), item.row.granted.position, _origin(item, view, terms))
+        Planned(_with_cause(item, replaced), item.row.granted.position, origin(item))
         for item in sorted(access.cuts, key=lambda item: item.row.granted.position)
     )
     access.granted = tuple(
@@ -280,10 +290,9 @@ def _with_cause(cut: Cut, replaced: set[tuple[GrantId, int]]) -> Revoked:
     return cut.event
 
 
-def _origin(cut: Cut, view: IntentView, terms: Terms) -> Origin:
-    if cut.line is not None:
-        return _lines(cut.line)
-    return gone(terms, view, cut.row.granted.position, cut.row.grant.team)
+def _place(row: GrantRow, line: DeclaredGrant, manifest: Manifest) -> Declared | None:
+    """What ended `row`: the line, or the account's where that took it to another one."""
+    return mapping_of(manifest, line) if line.account != row.grant.account else _lines(line)
 
 
 def _lines(declared: DeclaredGrant) -> Declared:

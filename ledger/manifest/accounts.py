@@ -46,7 +46,10 @@ def read_accounts(sheet: Sheet, team: Team, settings: Settings) -> Accounts:
             continue
         account = _account(sheet, pair, team, settings)
         if account is not None:
-            accounts.declared[name] = DeclaredAccount(account, sheet.source(pair.key))
+            number = pair.value.pairs["id"] if type(pair.value) is Mapping else pair
+            source = sheet.source(pair.key)
+            deciding = tuple(dict.fromkeys((source, sheet.source(number.value))))
+            accounts.declared[name] = DeclaredAccount(account, source, deciding)
     return accounts
 
 

@@ -18,6 +18,8 @@ from ledger.model import Account, AccountId, GrantId, Policy, Principal, Setting
 class DeclaredAccount:
     account: Account
     source: Source
+    deciding: tuple[Source, ...]
+    """Where its name and its number stand: the lines that say which account it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,8 @@ class DeclaredGrant:
     sources: tuple[Source, ...]
     """Where each entry that declares it names the principal, in file order; the first is shown."""
     deciding: tuple[Source, ...]
-    """Every place whose text makes it what it is (principal, environment, policy, window, ticket):
-    whichever of these lines is newest brought the grant."""
+    """Every place whose text makes it what it is (principal, environment, policy, window, ticket,
+    and which account the environment is): whichever of these lines is newest brought the grant."""
     end_source: Source | None
     """Where its end is written; None: permanent."""
 

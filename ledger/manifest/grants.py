@@ -230,6 +230,7 @@ class _EntryExpansion:
                     self.sheet.source(place.at),
                     self.sheet.source(policy),
                     *entry.deciding,
+                    *place.declared.deciding,
                 ),
                 end_source=None if entry.end_at is None else self.sheet.source(entry.end_at),
             )

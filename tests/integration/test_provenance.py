@@ -93,6 +93,18 @@ def test_the_commit_that_changed_a_part_of_a_line_brought_the_grant(
     assert brought(of(repository, "ana")) == (second, person(BEN), at(1))
 
 
+def test_the_commit_that_made_another_account_of_the_environment_brought_the_grant(
+    repository: Repository,
+) -> None:
+    repository.commit(ONE, who=ANA)
+    remapped = directory(
+        standing=[permanent("ana")], accounts={"prod": "333333333333", "dev": "222222222222"}
+    )
+    second = repository.commit(remapped, who=BEN, when=at(1))
+    assert brought(of(repository, "ana")) == (second, person(BEN), at(1))
+    assert of(repository, "ana").source == f"{PATH}:6"
+
+
 def test_the_newest_is_by_the_branch_and_not_by_a_clock(repository: Repository) -> None:
     repository.commit(directory(windows=[temporary(duration="4h")]), when=at(9))
     second = repository.commit(directory(windows=[temporary(duration="6h")]), who=BEN, when=at(1))

@@ -143,13 +143,42 @@ def test_a_remapped_environment_moves_a_duration_and_keeps_its_clock() -> None:
     assert [row.grant.account for row in decision.ends] == [PROD]
 
 
-def test_a_remapped_environment_is_a_removal_there_and_a_grant_here_for_everything_else() -> None:
+@pytest.mark.parametrize("line", [{"duration": "4h"}, {"expires_at": at(4)}, {}], ids=str)
+def test_what_a_remapped_environment_ends_and_grants_is_replaced_by_the_accounts_line(
+    line: Entry,
+) -> None:
+    dated = [temporary(**line)] if line else []
+    standing = [] if line else [permanent("ana")]
     book = Book()
-    book.ingest(directory(standing=[permanent("ana")]))
-    book.ingest(directory(standing=[permanent("ana")], accounts={"prod": "333333333333"}), at(1))
+    book.ingest(directory(standing=standing, windows=dated), commit="c1")
+    accounts = {"dev": DEV, "prod": {"deployer_role": "Deployer", "id": "333333333333"}}
+    remapped = directory(standing=standing, windows=dated, accounts=accounts)
+    decision = book.ingest(remapped, at(1), commit="c2")
     first, second = book.rows.values()
-    assert (first.revoked_cause, first.grant.account) == ("removed", PROD)
+    assert (first.revoked_cause, first.grant.account) == ("replaced", PROD)
     assert (second.grant.account, second.grant.continues) == ("333333333333", None)
+    (end,) = (item.origin for item in decision.planned if isinstance(item.event, Revoked))
+    (start,) = (item.origin for item in decision.planned if isinstance(item.event, Granted))
+    assert isinstance(end, Declared)
+    assert isinstance(start, Declared)
+    assert {(source.path, source.line) for source in end.deciding} == {
+        ("aws-accounts/payments.yaml", 4),
+        ("aws-accounts/payments.yaml", 6),
+    }
+    assert set(end.deciding) < set(start.deciding)
+
+
+def test_a_line_taken_out_of_a_remapped_environment_is_removed_and_not_replaced() -> None:
+    """The same principal and policy stand in another environment: that is no move of this line."""
+    book = Book()
+    both = [permanent("ana"), permanent("ana", environment="dev")]
+    book.ingest(directory(standing=both), commit="c1")
+    moved = {"prod": "333333333333", "dev": DEV}
+    decision = book.ingest(directory(standing=both[1:], accounts=moved), at(1))
+    (end,) = (item for item in decision.planned if isinstance(item.event, Revoked))
+    assert isinstance(end.event, Revoked)
+    assert (end.event.grant.account, end.event.cause) == (PROD, "removed")
+    assert end.origin == Gone("permanent-access/payments.yaml", "c1")
 
 
 def test_a_removed_line_restored_before_its_end_resumes_the_old_end() -> None:
@@ -232,7 +261,13 @@ def test_a_new_line_is_brought_by_the_newest_of_all_places_that_decide_it() -> N
     decision = Book().ingest(windows(temporary(duration="4h")))
     (grant,) = (item for item in decision.planned if isinstance(item.event, Granted))
     assert isinstance(grant.origin, Declared)
-    assert {source.line for source in grant.origin.deciding} == {5, 6, 7, 8}
+    places: dict[str, set[int]] = {}
+    for source in grant.origin.deciding:
+        places.setdefault(source.path, set()).add(source.line)
+    assert places == {
+        "temporary-access/payments.yaml": {5, 6, 7, 8},
+        "aws-accounts/payments.yaml": {3},
+    }
 
 
 def test_only_the_chosen_teams_are_touched() -> None:
