@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cli.environment import DATABASE, DATABASE_PASSWORD, LOG_FORMAT, LOG_LEVEL, Environment
 from cli.exits import Stop
 from cli.terminal import Terminal
-from ledger.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
+from ledger.errors import LedgerForeign, LedgerMissing, LedgerOutdated, LedgerUnavailable
 from worker.clock import Clock
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ class Session:
             self.ask(_nothing)
             if path is None or not asked:
                 return  # a file that was put back may have lost its WAL: `migrate` sets it again
+        except LedgerForeign:
+            raise
         except (LedgerMissing, LedgerOutdated):
             if path is None and not asked:
                 raise

@@ -9,6 +9,10 @@ class LedgerMissing(LedgerError):
     """There is no ledger at that address, or an empty one: check the address before anything."""
 
 
+class LedgerForeign(LedgerMissing):
+    """The database is another program's: nothing may be made in it."""
+
+
 class LedgerOutdated(LedgerError):
     """The schema is not the one this program knows, or its guards are gone: migrate first."""
 

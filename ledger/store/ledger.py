@@ -5,17 +5,17 @@ left nothing behind. The only SQL is in this package.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import URL, Text, column, inspect, select, table
+from sqlalchemy import URL, Connection, Text, column, inspect, select, table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import guards
 from ledger.envelope import Draft
-from ledger.errors import LedgerMissing, LedgerOutdated, LedgerUnavailable
+from ledger.errors import LedgerForeign, LedgerMissing, LedgerOutdated, LedgerUnavailable
 from ledger.schema import REVISION, events
 from ledger.store.append import Appended, append
 from ledger.store.dialect import (
@@ -33,6 +33,10 @@ from ledger.store.dialect import (
 
 DRAFTS_A_COMMIT_MAX = 10_000
 """A commit of this size holds the append lock for about 0.2 s."""
+
+TABLES_SHOWN_MAX = 5
+
+_VERSIONS = "alembic_version"
 
 
 @dataclass(slots=True, eq=False)
@@ -169,13 +173,8 @@ class Ledger:
             )
         async with self.reading() as connection:
             await connection.run_sync(check_server)
-            tables = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
-            if events.name not in tables or "alembic_version" not in tables:
-                raise LedgerMissing(
-                    f"{where} holds no ledger; set --database or IAM_LEDGER_DATABASE_URL, or "
-                    "make one with `iam-ledger migrate`"
-                )
-            version = select(column("version_num", Text)).select_from(table("alembic_version"))
+            await connection.run_sync(_check_tables, where)
+            version = select(column("version_num", Text)).select_from(table(_VERSIONS))
             revision = (await connection.execute(version)).scalar_one_or_none()
             if revision != REVISION:
                 raise LedgerOutdated(
@@ -190,3 +189,30 @@ class Ledger:
                 "somebody has changed the schema by hand. Run `iam-ledger verify`, find out who, "
                 "then `iam-ledger migrate` puts them back"
             )
+
+
+def _check_tables(connection: Connection, where: str) -> None:
+    """LedgerMissing where nothing is yet, LedgerForeign where what is there is not a ledger's."""
+    look = inspect(connection)
+    tables = set(look.get_table_names())
+
+    def has(table_name: str, columns: Iterable[str]) -> bool:
+        if table_name not in tables:
+            return False
+        return {found["name"] for found in look.get_columns(table_name)}.issuperset(columns)
+
+    versioned = has(_VERSIONS, ["version_num"])
+    if versioned and has(events.name, events.columns.keys()):
+        return
+    if not tables or (versioned and tables == {_VERSIONS}):
+        raise LedgerMissing(
+            f"{where} holds no ledger; set --database or IAM_LEDGER_DATABASE_URL, or "
+            "make one with `iam-ledger migrate`"
+        )
+    named = sorted(tables)
+    shown_names = ", ".join(named[:TABLES_SHOWN_MAX]) + (", …" if named[TABLES_SHOWN_MAX:] else "")
+    raise LedgerForeign(
+        f"{where} holds no ledger; set --database or IAM_LEDGER_DATABASE_URL to one, or to a "
+        f"database of its own: the tables here ({shown_names}) are not a ledger's. "
+        "Nothing was changed"
+    )

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from sqlalchemy import URL
 from cli.environment import Environment
 from cli.main import COMMANDS, main
 from ledger import guards
+from tests.support.builders import directory, permanent
 from tests.support.commands import Shell, StillClock
 from tests.support.histories import Story, after, grant
 from tests.support.ledgers import make_ledger
@@ -165,6 +166,47 @@ def test_flag_before_file_before_default(url: URL, tmp_path: Path) -> None:
     assert "are both set; unset one of them" in both.err
     gone = Shell().run("status", IAM_LEDGER_DATABASE_URL_FILE=str(tmp_path / "gone"))
     assert (gone.code, "No such file" in gone.err) == (78, True)
+
+
+FOREIGN = {
+    "customers": "CREATE TABLE customers (name TEXT);",
+    "customers-migrated-by-alembic": """
+        CREATE TABLE customers (name TEXT);
+        CREATE TABLE alembic_version (version_num TEXT);
+        INSERT INTO alembic_version VALUES ('f00d');""",
+    "names-of-ours": """
+        CREATE TABLE alembic_version (version_num TEXT);
+        INSERT INTO alembic_version VALUES ('0004');
+        CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT);
+        INSERT INTO events VALUES (1, 'hello');""",
+    "names-of-ours-alone": """
+        CREATE TABLE alembic_version (number INTEGER);
+        CREATE TABLE events (position INTEGER PRIMARY KEY);""",
+}
+
+
+@pytest.mark.parametrize("script", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize(
+    "command", ["migrate", "ingest", "plan", "verify", "export", "status", "worker"]
+)
+def test_another_program_s_database_is_78_and_nothing_is_made_in_it(
+    script: str, command: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(script)
+    before = path.read_bytes()
+    config = tmp_path / "config"
+    for name, content in directory(standing=[permanent("ana")]).items():
+        (config / name).parent.mkdir(parents=True, exist_ok=True)
+        (config / name).write_bytes(content)
+    words = [command, config] if command in ("ingest", "plan") else [command]
+    ran = Shell().run(*words, "--database", f"sqlite+aiosqlite:///{path}")
+    assert (ran.code, ran.out) == (78, "")
+    assert "are not a ledger's. Nothing was changed" in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert path.read_bytes() == before
+    assert list(tmp_path.glob("theirs*")) == [path]
 
 
 # --- config show ------------------------------------------------------------------------------
