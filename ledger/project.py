@@ -111,8 +111,11 @@ class GrantRow:
         return self.revoked is None and self.grant.window.covers(at)
 
     def owed(self, at: datetime) -> bool:
-        """Whether its removal is due at `at` and nothing has confirmed it yet."""
-        return self.closed is None and self.due_at is not None and self.due_at <= at
+        """Whether its removal is due at `at` and nothing has confirmed it yet.
+
+        A revocation is compared with no clock: whoever recorded it may have had a wrong one.
+        """
+        return self.closed is None and (self.revoked is not None or self.grant.window.over(at))
 
     @property
     def never_written(self) -> bool:
@@ -213,7 +216,8 @@ def _after(row: GrantRow, recorded: Recorded) -> GrantRow:
             return replace(row, trouble=trouble)
         case Unstuck():
             return replace(row, trouble=None)
-        case DriftFound() if event.drift == "missing":
+        case DriftFound() if event.drift == "missing" and len(row.made) <= 1:
+            # Of several objects the others still give access: the drift is told, no more.
             trouble = Trouble(
                 "missing",
                 _mark(recorded, event.first_seen_at),

@@ -81,6 +81,10 @@ class AwsAccount(Protocol):
 
     account: AccountId
 
+    async def enter(self) -> None:
+        """Gets in, where that is still to do. The answers on the way tell AWS's time."""
+        ...
+
     async def observe(self) -> AccountState:
         """The whole account, in pages of 100."""
         ...

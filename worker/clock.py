@@ -6,6 +6,7 @@ and looks again, so that a suspended machine or a stepped clock costs at most on
 
 import asyncio
 import contextlib
+import time
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -24,6 +25,12 @@ class Clock(Protocol):
     ) -> None:
         """Returns at `instant`, or as soon as any waker is set; at once when it is so already."""
         ...
+
+
+def steady_s() -> float:
+    """Seconds by a clock that nobody can set; suspended time counts where the system tells it."""
+    which = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(which)
 
 
 class SystemClock:

@@ -83,26 +83,26 @@ async def _remove_returned(
     if not strangers:
         return []
     names = sorted({name for _, name in strangers})
-    closed = {
-        (row.grant.principal.key, row.grant.object): row
-        for row in await now_in.context.read_closed(names)
-    }
+    # By the name alone, which is one grant's: somebody may have been renamed in IAM with it.
+    closed = {row.grant.object: row for row in await now_in.context.read_closed(names)}
     unknown = []
     for principal, name in strangers:
-        row = closed.get((principal.key, name))
+        row = closed.get(name)
         if row is None:
             unknown.append((principal, name))
         else:
             now_in.check_stop()
-            await now_in.attempt(("returned", *row.key), _remove_again(now_in, row), row=row)
+            await now_in.attempt(
+                ("returned", *row.key), _remove_again(now_in, row, principal), row=row
+            )
     return unknown
 
 
-async def _remove_again(now_in: Pass, row: GrantRow) -> None:
+async def _remove_again(now_in: Pass, row: GrantRow, principal: Principal) -> None:
     name = row.grant.object
     if name is None:
         return
-    answer = await now_in.aws.delete_inline(row.grant.principal, name)
+    answer = await now_in.aws.delete_inline(principal, name)
     due_at = row.due_at or answer.confirmed_at
     late = answer.confirmed_at - due_at
     event = Removed(

@@ -7,7 +7,7 @@ and ends the process.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -25,13 +25,15 @@ from worker.errors import AccountClosed
 from worker.evidence import Appending, Evidence
 from worker.metrics import Metrics
 from worker.parking import Parking
-from worker.passing import Context, Pass
+from worker.passing import Context, Pass, PassAbandoned
 from worker.reconcile import Outcome, reconcile
+from worker.removing import remove_over
 from worker.settings import WorkerSettings
 from worker.sources import Sources
 from worker.timing import (
     OFFSET_GRANTING_MAX_S,
     judged_now,
+    next_boundary,
     next_wake,
     parked_delay,
     retry_delay,
@@ -97,6 +99,10 @@ class Keeper:
         self._resync_at: datetime | None = None
         self._refusals = 0
         self._retired = False
+        self._view: AccountView | None = None
+        """As it was read last; None: never yet."""
+        self._ended_unread: set[Hashable] = set()
+        """Grants ended by that view while the ledger was away."""
         self._context = Context(
             account=account,
             evidence=Evidence(shared.ledger, shared.settings.replica),
@@ -109,6 +115,7 @@ class Keeper:
             stop=shared.stop,
             observing=shared.observing,
             granting=self._granting,
+            time_known=lambda: shared.gate.clock_offset_s() is not None,
         )
 
     def nudge(self) -> None:
@@ -154,11 +161,26 @@ class Keeper:
         except LedgerUnavailable as error:
             self._shared.metrics.ledger_errors.inc()
             log.warning("ledger_unavailable", why=str(error))
-            return self._failed(str(error), None)
+            return self._failed(str(error), await self._keep_ends())
         except AccountClosed as error:
             log.warning("account_closed", code=error.code, why=error.message)
             return await self._closed(error)
         return self._ended(outcome, started)
+
+    async def _keep_ends(self) -> datetime | None:
+        """With the ledger away: the ends that were known are kept; returns the next of them.
+
+        Adds nothing, and removes nothing else.
+        """
+        view, now = self._view, self.now()
+        if view is None or view.way_in is None or not self._context.time_known():
+            return None
+        ending = Pass(self._context, self._shared.gate.account(view.way_in), view)
+        try:
+            await remove_over(ending, self._ended_unread)
+        except (PassAbandoned, AccountClosed) as why:
+            log.info("ends_wait", why=str(why))
+        return next_boundary(view.rows, after=now)
 
     async def _reconcile(self, *, observe: bool, at_once: bool) -> Outcome:
         await self._context.evidence.flush(self.now())
@@ -171,6 +193,8 @@ class Keeper:
     def _ended(self, outcome: Outcome, started: datetime) -> datetime:
         now = self.now()
         self._refusals = 0
+        self._view = outcome.view
+        self._ended_unread.clear()
         self.status.rows = outcome.view.rows
         self.status.last_pass_at = now
         self._shared.metrics.last_pass.set(now.timestamp())

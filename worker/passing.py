@@ -54,6 +54,8 @@ class Context:
     """Drift: when each difference was first read."""
     granting: Callable[[], bool] = lambda: True
     """Whether the clock, and the ledger itself, are good enough for new grants."""
+    time_known: Callable[[], bool] = lambda: True
+    """Whether AWS has told its time yet: before that no end is judged."""
 
 
 @dataclass(slots=True)
@@ -67,6 +69,8 @@ class Pass:
     busy_in_a_row: int = 0
     tried: set[Hashable] = field(default_factory=set)
     """Removals this pass has tried: each once."""
+    ended: set[Hashable] = field(default_factory=set)
+    """Grants whose removal AWS has confirmed, recorded yet or not."""
     waiting: set[Hashable] = field(default_factory=set)
     """Removals that wait for this pass to write what continues them."""
     sighted: set[tuple[str, str]] = field(default_factory=set)

@@ -51,11 +51,14 @@ async def reconcile(
     `at_once`: record drift at the first sight of it (there will be no second look).
     Raises AccountClosed and ledger.errors.LedgerUnavailable; every other failure is in the outcome.
     """
-    planned_for = context.now()
     now_in = Pass(context, aws, view)
+    time_known = await time_told(now_in)
+    planned_for = context.now()
     abandoned = True
     observed = False
     with _ending():
+        if not time_known:
+            raise PassAbandoned("AWS has not told its time yet")
         await remove_due(now_in)
         if view.unreadable:
             await _tell_unreadable(now_in)
@@ -72,6 +75,13 @@ async def reconcile(
         boundary=next_boundary(after.rows, after=planned_for),
         observed=observed,
     )
+
+
+async def time_told(now_in: Pass) -> bool:
+    """Whether AWS's time is known; it is asked for first, so that no wrong clock ends anything."""
+    if now_in.context.time_known():
+        return True
+    return await now_in.attempt("account", now_in.aws.enter())
 
 
 @contextlib.contextmanager

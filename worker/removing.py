@@ -4,8 +4,12 @@ What is removed is a name that no live grant carries, asked of the ledger again 
 "Already gone" is done. An answer that never came is read back before it is believed.
 """
 
+from collections.abc import Hashable
+from contextlib import suppress
+
 import structlog
 
+from ledger.errors import LedgerUnavailable
 from ledger.events import Left, Made, Removed, ref
 from ledger.model import GrantId, Principal
 from ledger.project import GrantRow
@@ -27,6 +31,22 @@ async def remove_due(now_in: Pass) -> None:
         now_in.tried.add(row.key)
         now_in.check_stop()
         await now_in.attempt(row.key, remove(now_in, row), row=row)
+
+
+async def remove_over(now_in: Pass, done: set[Hashable]) -> None:
+    """With the ledger away: removes what is over by the view at hand, and records when it may.
+
+    Only what ends by its window: nobody can have said since that it should not. `done` remembers
+    what was removed so, that a next try leaves it out.
+    """
+    for row in _due(now_in):
+        if row.key in done or not row.grant.window.over(now_in.now):
+            continue
+        now_in.check_stop()
+        now_in.tried.add(row.key)
+        with suppress(LedgerUnavailable):  # what is to be recorded waits
+            await now_in.attempt(row.key, remove(now_in, row), row=row)
+        done |= now_in.ended
 
 
 def _due(now_in: Pass) -> list[GrantRow]:
@@ -88,7 +108,8 @@ async def _record(
         confirmed_at=confirmed_at,
         kept_for=kept_for,
     )
-    await now_in.record(event, cause=newest_position(row))
+    # Told before it is recorded: where the ledger is away, the record waits in memory.
+    now_in.ended.add(row.key)
     metrics = now_in.context.metrics
     metrics.lateness.labels(_enforcement(row)).observe(lateness_us / 1_000_000)
     metrics.steps.labels("end").inc()
@@ -101,6 +122,7 @@ async def _record(
         outcome=event.outcome,
         lateness_s=round(lateness_us / 1_000_000, 3),
     )
+    await now_in.record(event, cause=newest_position(row))
 
 
 def _enforcement(row: GrantRow) -> str:

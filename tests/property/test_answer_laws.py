@@ -102,12 +102,9 @@ def test_exposed_is_owed_and_still_open(life: Life) -> None:
     row = as_known(history, 99)
     assert row is not None
     for at in MOMENTS:
-        state = expected(history, at)
-        due = state == "ending" or (
-            state == "stuck"
-            and (life.grant.window.over(at) or (row.revoked is not None and row.revoked.at <= at))
-        )
-        assert exposed(row, at) == (due and row.closed is None), at
+        due = row.revoked is not None or life.grant.window.over(at)
+        open_ = row.closed is None and expected(history, at) is not None
+        assert exposed(row, at) == (due and open_), at
 
 
 @MANY

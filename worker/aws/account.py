@@ -49,6 +49,10 @@ class InAccount:
         self._keys.drop()
         return await self._call(operation, parameters)
 
+    async def enter(self) -> None:
+        """Takes keys, unless there are some."""
+        await self._keys.get()
+
     async def _call(self, operation: str, parameters: dict[str, Any]) -> Response:
         with bound(await self._keys.get()):
             return await self.caller(self._iam, operation, **parameters)
@@ -71,6 +75,9 @@ class RealAccount:
     def __init__(self, account: AccountId, call: InAccount) -> None:
         self.account = account
         self._call = call
+
+    async def enter(self) -> None:
+        await self._call.enter()
 
     # --- reading ------------------------------------------------------------------------------
 

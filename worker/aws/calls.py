@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from worker.aws.errors import FAILURES, named
 from worker.aws.offset import ClockOffset
-from worker.clock import Clock
+from worker.clock import Clock, steady_s
 from worker.errors import AwsBusy, AwsError, AwsUnanswered
 
 CALL_MAX_S = 45.0
@@ -30,28 +30,28 @@ class Caller:
 
     def __init__(self, clock: Clock, on_call: OnCall) -> None:
         self.clock = clock
-        self.offset = ClockOffset()
+        self.offset = ClockOffset(clock.now, steady_s)
         self._on_call = on_call
 
     async def __call__(self, client: Any, operation: str, **parameters: Any) -> Response:
         """The answer to `operation` (`PutUserPolicy`); raises an AwsError."""
-        started, sent_at = monotonic(), self.clock.now()
+        started, sent_s = monotonic(), self.offset.sent()
         try:
             async with asyncio.timeout(CALL_MAX_S):
                 answer: Response = await getattr(client, xform_name(operation))(**parameters)
         except FAILURES as error:
             if isinstance(error, ClientError):
-                self._read_clock(error.response, sent_at)
+                self._read_clock(error.response, sent_s)
             failure = named(error)
             self._on_call(operation, _outcome(failure), monotonic() - started)
             raise failure from error
-        self._read_clock(answer, sent_at)
+        self._read_clock(answer, sent_s)
         self._on_call(operation, "ok", monotonic() - started)
         return answer
 
-    def _read_clock(self, answer: Any, sent_at: Any) -> None:
+    def _read_clock(self, answer: Any, sent_s: float) -> None:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        self.offset.seen(headers.get("date"), sent_at, self.clock.now())
+        self.offset.seen(headers.get("date"), sent_s)
 
 
 def _outcome(failure: AwsError) -> str:

@@ -236,11 +236,17 @@ class FakeGate:
     aws: FakeAws
     life: Life = field(default_factory=Life)
     offset_s: float | None = 0.0
+    """What is known of AWS's clock; None: nothing yet, until an account is entered."""
+    tells_s: float = 0.0
+    """What the answers on the way into an account tell of it."""
     entered: list[Account] = field(default_factory=list)
 
     def account(self, entry: Account) -> "FakeAccount":
         self.entered.append(entry)
-        return FakeAccount(self.aws, entry, self.life)
+        return FakeAccount(self.aws, entry, self.life, self._told)
+
+    def _told(self) -> None:
+        self.offset_s = self.tells_s
 
     def clock_offset_s(self) -> float | None:
         return self.offset_s
@@ -253,6 +259,7 @@ class FakeAccount:
     aws: FakeAws
     entry: Account
     life: Life = field(default_factory=Life)
+    on_enter: Callable[[], None] = lambda: None
 
     account: AccountId = field(init=False)
 
@@ -262,6 +269,10 @@ class FakeAccount:
     @property
     def _iam(self) -> Iam:
         return self.aws.iam(self.account)
+
+    async def enter(self) -> None:
+        """The door is tried at every call anyway."""
+        self.on_enter()
 
     async def observe(self) -> AccountState:
         return await self.aws.carry(self, "observe", "", lambda _: self._iam.describe())
