@@ -19,9 +19,11 @@ from ledger.decide.decision import (
     OverLine,
     Planned,
     Terms,
+    named,
 )
 from ledger.decide.holds import holding
 from ledger.decide.remapping import mapping_of, moved
+from ledger.decide.renaming import repeats, restarts
 from ledger.decide.succession import build, predecessors
 from ledger.decide.windows import Resolved, is_live, resolve
 from ledger.decide.writability import unwritable
@@ -107,7 +109,8 @@ def compare(
     access.problems += _limits(access.wanted, manifest, terms)
     lines = _new_or_changed(access, catalogue)
     access.problems += unwritable(manifest, teams, lines, terms.check)
-    access.notes += _repeats(access.wanted, manifest, terms)
+    access.notes += repeats(access.wanted, terms.repeats, manifest, terms.now)
+    access.notes += restarts(access.wanted, [cut.row for cut in access.cuts if cut.line is None])
     _succeed(access, view, manifest, terms)
     return access
 
@@ -153,11 +156,11 @@ def _over(access: Access, item: Resolved) -> None:
     declared = item.declared
     if item.standing == "spent" and item.row is not None and item.row.declared_end is not None:
         ended_at, spent = item.row.declared_end, True
-        message = f"the access of {_named(declared)} ended at {instant_text(ended_at)}"
+        message = f"the access of {named(declared)} ended at {instant_text(ended_at)}"
         message += " and stays over, whatever its line says now"
     elif item.ends_at is not None:
         ended_at, spent = item.ends_at, False
-        message = f"the end of {_named(declared)}, {instant_text(ended_at)}, has passed already"
+        message = f"the end of {named(declared)}, {instant_text(ended_at)}, has passed already"
         if item.live and item.row is not None:
             message += ": its access ends with this ingest"
             event = Revoked(ref(item.row.grant), "replaced", spent_at=ended_at)
@@ -172,10 +175,6 @@ def _over(access: Access, item: Resolved) -> None:
     code = "spent" if spent else "already-ended"
     access.over.append(OverLine(declared, ended_at, spent))
     access.notes.append(Note(code, message, declared.sources[0], hint))
-
-
-def _named(declared: DeclaredGrant) -> str:
-    return f"{declared.principal} to policy `{declared.policy}` in {declared.environment}"
 
 
 def _mind_the_clock(access: Access, view: IntentView, terms: Terms) -> None:
@@ -226,34 +225,6 @@ def _new_or_changed(access: Access, catalogue: Catalogue) -> Iterator[DeclaredGr
     for declared in access.in_force:
         if declared.id in new or (declared.team, declared.policy) in catalogue.redefined:
             yield declared
-
-
-def _repeats(wanted: Sequence[Resolved], manifest: Manifest, terms: Terms) -> Iterator[Note]:
-    """New lines that look like a spent one under another team's or environment's name."""
-    declared_ids = {grant.id for grant in manifest.grants}
-    for item in wanted:
-        declared = item.declared
-        if item.row is not None or item.ends_at is None:
-            continue
-        for row in terms.repeats:
-            old, end = row.grant, row.declared_end
-            if (
-                end is not None
-                and end <= terms.now
-                and old.id not in declared_ids
-                and (old.team, old.environment) != (declared.team, declared.environment)
-                and (old.principal.key, old.policy) == (declared.principal.key, declared.policy)
-                and old.ticket == declared.ticket
-                and old.window.ends_at is not None
-                and old.window.ends_at - old.window.starts_at == item.ends_at - item.starts_at
-            ):
-                message = (
-                    f"{_named(declared)} repeats a spent grant of the same length: {old.id} of "
-                    f"team {old.team} in {old.environment}, over since {instant_text(end)}. It is "
-                    "granted anew, because its team or environment has another name"
-                )
-                yield Note("repeats-spent", message, declared.sources[0])
-                break
 
 
 # --- the events -------------------------------------------------------------------------------

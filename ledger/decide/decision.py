@@ -91,6 +91,11 @@ class Note:
     hint: str | None = None
 
 
+def named(declared: DeclaredGrant) -> str:
+    """A line's grant in a note's sentence."""
+    return f"{declared.principal} to policy `{declared.policy}` in {declared.environment}"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """Access that goes on in another window, without a gap."""

@@ -1,12 +1,17 @@
 """What is over stays over, and what may be asked for: spent lines and limits."""
 
+from typing import Any
+
 import pytest
 
 from ledger.model import Policy
 from tests.support.builders import (
     NOW,
+    PROD,
+    TEAM,
     Book,
     Entry,
+    Files,
     at,
     directory,
     permanent,
@@ -70,6 +75,70 @@ def test_a_spent_line_under_another_environments_name_is_marked() -> None:
     decision = book.ingest(renamed, at(9))
     assert [note.code for note in decision.notes] == ["repeats-spent"]
     assert decision.counts.granted == 1
+
+
+def test_of_several_spent_lines_that_it_repeats_the_newest_is_named() -> None:
+    book = Book()
+    for number, name in enumerate(("first", "second", "third")):
+        files = directory(
+            accounts={name: PROD}, windows=[temporary(duration="4h", environment=name)]
+        )
+        decision = book.ingest(files, at(9 * number))
+    (note,) = decision.notes
+    assert note.code == "repeats-spent"
+    assert "of team payments in second, over since 2026-03-02T22:00:00Z" in note.message
+
+
+RUNNING = directory(windows=[DURATION, temporary("bob", expires_at=at(4))])
+
+
+def renamed(team: str = TEAM, environment: str = "production", **end: Any) -> Files:
+    entries = [
+        temporary("ana", environment=environment, **end),
+        temporary("bob", environment=environment, expires_at=at(4)),
+    ]
+    return directory(team, accounts={environment: PROD}, windows=entries)
+
+
+@pytest.mark.parametrize(
+    "files", [renamed(duration="4h"), renamed("checkout", "prod", duration="4h")]
+)
+def test_a_running_duration_whose_team_or_environment_is_renamed_starts_anew_and_says_so(
+    files: Files,
+) -> None:
+    book = Book()
+    book.ingest(RUNNING)
+    (note,) = book.ingest(files, at(1)).notes
+    assert note.code == "clock-restarts"
+    assert "it ended at 2026-03-02T13:00:00Z, and now it ends at 2026-03-02T14:00:00Z" in (
+        note.message
+    )
+    assert note.source is not None
+    assert note.source.path.startswith("temporary-access/")
+    assert note.hint == (
+        "to keep its end, write `expires_at: 2026-03-02T13:00:00Z` instead of `duration`"
+    )
+    assert book.ingest(files, at(2)).notes == ()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        renamed(duration="4h", ticket="OPS-2"),
+        renamed(duration="3h"),  # an hour later it ends at the very same instant
+        renamed(expires_at=at(5)),
+        directory(
+            accounts={"production": PROD},
+            windows=[temporary("bob", duration="4h", environment="production")],
+        ),
+        directory(windows=[temporary(duration="4h", environment="dev")]),
+        directory(windows=[DURATION, temporary(duration="4h", environment="dev")]),
+    ],
+)
+def test_what_keeps_its_end_or_asks_for_something_else_restarts_no_clock(files: Files) -> None:
+    book = Book()
+    book.ingest(RUNNING)
+    assert book.ingest(files, at(1)).notes == ()
 
 
 @pytest.mark.parametrize(
