@@ -3,10 +3,11 @@
 import asyncio
 import os
 import sqlite3
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,62 @@ def test_a_second_worker_on_one_file_is_refused_by_name(ledger_url: URL) -> None
         assert "Stop that one first" in str(caught.value)
     with single_worker(ledger_url):
         pass
+
+
+COUNT = "SELECT count(*) FROM events"
+
+
+def by_symlink(path: Path) -> Path:
+    link = path.with_name("soft.db")
+    link.symlink_to(path.name)
+    return link
+
+
+def by_hard_link(path: Path) -> Path:
+    link = path.with_name("hard.db")
+    link.hardlink_to(path)
+    return link
+
+
+def without_its_lock_file(path: Path) -> Path:
+    path.with_name(path.name + ".lock.worker").unlink()
+    return path
+
+
+@pytest.mark.parametrize("again", [by_symlink, by_hard_link, without_its_lock_file])
+def test_a_second_worker_is_refused_under_whatever_name(
+    ledger_url: URL, again: Callable[[Path], Path]
+) -> None:
+    path = file_of(ledger_url)
+    assert path is not None
+    with single_worker(ledger_url):
+        other = ledger_url.set(database=str(again(path)))
+        with pytest.raises(LedgerBusy, match="another worker"), single_worker(other):
+            pytest.fail("two workers at once")
+    with single_worker(other):
+        pass
+
+
+def test_being_the_one_worker_takes_no_lock_from_sqlite(ledger_url: URL) -> None:
+    """Whoever closes the file last removes the journal: others must see that we have it open."""
+    path = file_of(ledger_url)
+    assert path is not None
+    journal = Path(f"{path}-wal")
+    with closing(sqlite3.connect(path)) as ours:
+        ours.execute(COUNT).fetchone()
+        with single_worker(ledger_url):
+            pass
+        with pytest.raises(LedgerBusy), single_worker(ledger_url), single_worker(ledger_url):
+            pytest.fail("two workers at once")
+        script = f"""
+import sqlite3
+import subprocess
+other = sqlite3.connect({str(path)!r})
+other.execute({COUNT!r}).fetchone()
+other.close()"""
+        subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+        assert journal.exists()
+    assert not journal.exists()
 
 
 def test_workers_of_two_ledgers_do_not_meet(tmp_path: Path) -> None:

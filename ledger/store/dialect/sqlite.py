@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -156,12 +157,17 @@ def damages(connection: Connection) -> list[str]:
 
 @contextmanager
 def single_worker(url: URL) -> Iterator[None]:
-    """The lock is the kernel's and goes with the process, however it dies."""
+    """The locks are the kernel's and go with the process, however it dies.
+
+    One is on a file beside the ledger, which says who holds it, and which a ledger put back in the
+    old one's place does not loosen. The other is on the ledger itself, under whatever name.
+    """
     path = file_of(url)
     if path is None:
         yield
         return
-    with _locked(path.with_name(path.name + ".lock.worker"), path):
+    real = path.resolve()
+    with _locked(real.with_name(real.name + ".lock.worker"), path), _itself_locked(path):
         yield
 
 
@@ -187,6 +193,40 @@ def _locked(lock: Path, database: Path) -> Iterator[None]:
         handle.write(str(os.getpid()))
         handle.flush()
         yield
+
+
+@contextmanager
+def _itself_locked(database: Path) -> Iterator[None]:
+    """A lock on the very file: a hard link is the same, and so is one whose lock file was removed.
+
+    SQLite's own locks are fcntl's, which on Linux's local disks know nothing of flock's; elsewhere
+    the two meet, and there is no such lock. What is opened here is never closed: closing any
+    descriptor of a file takes all of fcntl's locks from the process that has it open
+    (sqlite.org/howtocorrupt.html, 2.2). It ends with the process, which is one worker's.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    try:
+        descriptor = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield  # told by whoever opens it
+        return
+    except OSError as error:
+        raise LedgerUnavailable(f"{database} cannot be opened: {error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LedgerBusy(
+            f"another worker keeps {database}, under another name or with its lock file removed; a "
+            "SQLite ledger has one worker at a time. Stop that one first; several need PostgreSQL"
+        ) from None
+    except OSError as error:
+        raise LedgerUnavailable(f"{database} cannot be locked: {error}") from error
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 class Watch:
