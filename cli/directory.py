@@ -8,7 +8,7 @@ in a pull request must not print a CI machine's secrets.
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cli.exits import Exit, Stop
 from ledger.manifest.layout import FOLDERS, SETTINGS_FILE, SUFFIXES
@@ -32,6 +32,12 @@ class Files:
     def empty(self) -> bool:
         """Whether nothing of ours stands here: no folder, no settings."""
         return not self.files and not set(FOLDERS) & set(self.others)
+
+    @property
+    def teams(self) -> frozenset[str]:
+        """Whose files they are."""
+        paths = (path for path in self.files if "/" in path and path.endswith(SUFFIXES))
+        return frozenset(PurePosixPath(path).stem for path in paths)
 
 
 def read_directory(config: Path) -> Files:

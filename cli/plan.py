@@ -4,8 +4,7 @@ Invariant: nothing is appended, and `ingest --dry-run` is this very code.
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +13,7 @@ from cli import problems, render
 from cli.directory import Files, read_directory, wrong_directory
 from cli.exits import Exit
 from cli.options import speaking, with_database, with_output
-from cli.request import Flags, request_of, with_reading
+from cli.request import Flags, check_teams, request_of, with_reading
 from cli.session import Session
 from cli.summary import append_summary
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from cli.difference import Difference
     from ledger.ingest import IngestRequest, Report
     from ledger.store import Ledger
+
+_NOWHERE = "neither the directory nor the ledger has such a team"
 
 FORMATS = ("table", "json", "markdown")
 
@@ -63,25 +64,16 @@ async def read_in(ledger: "Ledger", request: "IngestRequest", files: Files) -> "
     """`ledger.ingest`, after asking whether this directory and these teams can be meant."""
     from ledger.ingest import ingest, plan
 
-    read = {PurePosixPath(path).stem for path in files.files if "/" in path}
-    doubtful = files.empty or not read.issuperset(request.teams or ())
+    asked = request.teams or frozenset()
+    doubtful = files.empty or not asked <= files.teams
     if doubtful:
         planned = await plan(ledger, request)
         if planned.decision is not None:
-            _check_teams(request, read, frozenset(planned.decision.teams))
+            known = files.teams | frozenset(planned.decision.teams)
+            check_teams(asked, known, _NOWHERE)
             if files.empty and request.consent is None and planned.decision.brake is None:
                 raise wrong_directory(files.config)
     return await ingest(ledger, request)
-
-
-def _check_teams(request: "IngestRequest", read: set[str], known: frozenset[str]) -> None:
-    """A team that neither the directory nor the ledger knows is a typing error."""
-    for team in sorted((request.teams or frozenset()) - known):
-        near = get_close_matches(team, sorted(read | known), n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        raise click.UsageError(
-            f"--team `{team}`: neither the directory nor the ledger has such a team{hint}"
-        )
 
 
 def show(

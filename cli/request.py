@@ -5,8 +5,9 @@ given for one commit is said of no other.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -52,6 +53,15 @@ def with_reading(function: F) -> F:
     ):
         function = decorate(function)
     return function
+
+
+def check_teams(asked: Iterable[str], known: Iterable[str], nowhere: str) -> None:
+    """Usage error for a team that nobody knows: a typing error. `nowhere` says who was asked."""
+    names = sorted(known)
+    for team in sorted(set(asked).difference(names)):
+        near = get_close_matches(team, names, n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        raise click.UsageError(f"--team `{team}`: {nowhere}{hint}")
 
 
 def request_of(session: Session, files: Files, flags: Flags, *, dry_run: bool) -> "IngestRequest":

@@ -12,6 +12,7 @@ from cli import problems, render
 from cli.directory import Files, read_directory, wrong_directory
 from cli.exits import Exit
 from cli.options import speaking, with_config
+from cli.request import check_teams
 from cli.session import Session
 from cli.summary import append_summary
 from ledger.decide.writability import not_over, unwritable
@@ -36,6 +37,7 @@ def command(session: Session, config: Path, teams: tuple[str, ...], output: str 
     files = read_directory(config)
     if files.empty:
         raise wrong_directory(config)
+    check_teams(teams, files.teams, "the directory has no file of such a team")
     found = find_problems(session, files, teams)
     _print(session, config, found, output or session.environment.ci or "text")
     return Exit.FAILED if any(one.severity == "error" for one in found) else Exit.DONE

@@ -131,7 +131,10 @@ def test_team_reads_only_that_team(shell: Shell, tmp_path: Path) -> None:
     assert shell.run("validate", config, "--team", "payments").code == 0
     assert shell.run("validate", config, "--team", "payments", "--team", "other").code == 1
     wrong = shell.run("validate", config, "--team", "paymnts")
-    assert "team `paymnts` has no files; did you mean `payments`?" in wrong.out
+    assert (wrong.code, wrong.out) == (64, "")
+    assert "no file of such a team; did you mean `payments`?" in wrong.err
+    mixed = shell.run("validate", config, "--team", "payments", "--team", "paymnts")
+    assert mixed.code == 64
 
 
 @pytest.mark.parametrize(
