@@ -205,10 +205,11 @@ def _evidence(
         case DriftFound():
             actor = f" by {event.actor}" if event.actor else ""
             since = instant_text(event.first_seen_at)
-            return f"drift: {event.object} {event.drift}{actor} since {since}"
+            return f"drift: {event.object}{_where(event)} {event.drift}{actor} since {since}"
         case DriftRepaired():
             how = "written again" if event.how == "written" else "right again without us"
-            return f"drift over: {event.object} {how} at {instant_text(event.confirmed_at)}"
+            over = instant_text(event.confirmed_at)
+            return f"drift over: {event.object}{_where(event)} {how} at {over}"
         case _:
             assert_never(event)
 
@@ -253,6 +254,12 @@ def _about(event: Stuck | Unstuck) -> str:
     if event.policy is not None:
         return f"policy {event.policy} in {event.account}"
     return f"account {event.account}"
+
+
+def _where(event: DriftFound | DriftRepaired) -> str:
+    """The account, where neither a grant nor the object's own name says it."""
+    named = event.grant is not None or event.account in event.object
+    return "" if named else f" in {event.account}"
 
 
 def _held(account: AccountId | None, team: Team | None, policy: str | None) -> str:

@@ -11,6 +11,7 @@ from ledger.errors import ChainBroken
 from ledger.events import (
     Applied,
     DriftFound,
+    DriftRepaired,
     Event,
     Granted,
     Made,
@@ -159,6 +160,27 @@ def test_every_event_is_a_sentence_that_hides_nothing_and_shows_no_code(event: E
     grant_of = getattr(event, "grant", None)
     if grant_of is not None and not isinstance(event, Granted):
         assert str(grant_of.principal) in titled(event)
+
+
+@pytest.mark.parametrize("event", EVERY_KIND, ids=lambda event: type(event).__name__)
+def test_whatever_happened_in_one_account_names_it(event: Event) -> None:
+    account = getattr(event, "account", None)
+    if isinstance(account, str):
+        assert account in titled(event)
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        ("inline user/dave iam-ledger-x", "inline user/dave iam-ledger-x in 111111111111"),
+        (f"policy arn:aws:iam::{PROD}:policy/x", f"policy arn:aws:iam::{PROD}:policy/x"),
+    ],
+)
+def test_what_drifts_without_a_grant_names_its_account_once(thing: str, said: str) -> None:
+    found = DriftFound(PROD, "extra", thing, None, None, None, NOON, None)
+    assert titled(found) == f"drift: {said} extra since 2026-03-02T12:00:00Z"
+    over = DriftRepaired(PROD, thing, "found", None, None, None, NOON)
+    assert titled(over) == (f"drift over: {said} right again without us at 2026-03-02T12:00:00Z")
 
 
 def test_no_two_kinds_read_alike() -> None:
