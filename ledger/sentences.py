@@ -40,6 +40,9 @@ from ledger.events import (
 )
 from ledger.model import AccountId, Grant, Team
 
+REQUESTS_SHOWN = 3
+"""AWS's request ids in one sentence: 36 characters each; an export has all."""
+
 _REVOKED = {
     "removed": "its line was taken out",
     "replaced": "another grant takes its place",
@@ -178,7 +181,7 @@ def _evidence(
             pins = "".join(f"; from {pin.arn} {pin.version}" for pin in event.pins)
             return (
                 f"applied, AWS confirmed {_made(event.made)} at {instant_text(event.confirmed_at)}"
-                f"{ends.get(event.enforcement or '', '')}{pins}"
+                f"{ends.get(event.enforcement or '', '')}{pins}{_requests(event.requests)}"
             )
         case Removed():
             kept = f"; shared objects kept for {_list(event.kept_for)}" if event.kept_for else ""
@@ -187,15 +190,16 @@ def _evidence(
             return (
                 f"removed because {_REMOVED[event.cause]}: {_OUTCOME[event.outcome]} at "
                 f"{instant_text(event.confirmed_at)}, {most}{late}{kept}"
+                f"{_requests(event.requests)}"
             )
         case Left():
             return f"left standing, as it stood before us: {_made(event.made)}"
         case PolicyWritten():
-            return (
-                f"wrote {event.made.name} in {event.account} at {instant_text(event.confirmed_at)}"
-            )
+            at = instant_text(event.confirmed_at)
+            return f"wrote {event.made.name} in {event.account} at {at}{_requests(event.requests)}"
         case PolicyDeleted():
-            return f"deleted {event.policy_arn} in {event.account}: {_OUTCOME[event.outcome]}"
+            how = f"{_OUTCOME[event.outcome]}{_requests(event.requests)}"
+            return f"deleted {event.policy_arn} in {event.account}: {how}"
         case Refused():
             return f"refused, nothing of it stands: {event.code}: {event.message}"
         case Stuck():
@@ -274,6 +278,13 @@ def _word(word: Word) -> str:
 
 def _made(made: tuple[Made, ...]) -> str:
     return _list(tuple(f"{item.kind} {item.name}" for item in made))
+
+
+def _requests(ids: tuple[str, ...]) -> str:
+    """AWS's ids of the calls, by which CloudTrail has them; none where all stood already."""
+    more = f" and {len(ids) - REQUESTS_SHOWN} more" if len(ids) > REQUESTS_SHOWN else ""
+    word = "request" if len(ids) == 1 else "requests"
+    return f"; {word} {', '.join(ids[:REQUESTS_SHOWN])}{more}" if ids else ""
 
 
 def _list(items: tuple[str, ...]) -> str:

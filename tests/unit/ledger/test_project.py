@@ -15,6 +15,8 @@ from ledger.events import (
     Event,
     Granted,
     Made,
+    PolicyDeleted,
+    PolicyWritten,
     Refused,
     Removed,
     RetryRequested,
@@ -181,6 +183,28 @@ def test_what_drifts_without_a_grant_names_its_account_once(thing: str, said: st
     assert titled(found) == f"drift: {said} extra since 2026-03-02T12:00:00Z"
     over = DriftRepaired(PROD, thing, "found", None, None, None, NOON)
     assert titled(over) == (f"drift over: {said} right again without us at 2026-03-02T12:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        ((), ""),
+        (("r1",), "; request r1"),
+        (("r1", "r2"), "; requests r1, r2"),
+        (("r1", "r2", "r3", "r4", "r5"), "; requests r1, r2, r3 and 2 more"),
+    ],
+)
+def test_a_sentence_ends_with_awss_own_names_of_the_calls(ids: tuple[str, ...], said: str) -> None:
+    policy = "arn:aws:iam::111111111111:policy/x"
+    made = Made("policy", policy, "0" * 64)
+    events = (
+        Applied(ref(ANA), (MADE,), "aws", (), 1, ids, NOON),
+        Removed(ref(ANA), "expired", "answered", 0, ids, NOON),
+        PolicyWritten(PROD, ANA.team, "fix", made, 1, ids, NOON),
+        PolicyDeleted(PROD, ANA.team, "fix", policy, "answered", ids, NOON),
+    )
+    for event in events:
+        assert sentence(event) == sentence(replace(event, requests=())) + said
 
 
 def test_no_two_kinds_read_alike() -> None:
