@@ -82,6 +82,29 @@ class Difference:
         """Why nothing is granted that the directory asks for; None: nothing is held back."""
         return next((note for note in self.report.notes if note.code == "clock-behind"), None)
 
+    def rewritten(self) -> dict[tuple[GrantId, int], int]:
+        """Grants that go on as they are, under a policy defined anew -> where that stands.
+
+        Without those that somebody took away in AWS, which stay away.
+        """
+        events = [item.event for item in self.report.events]
+        ended = {(e.grant.id, e.grant.turn) for e in events if isinstance(e, Revoked)}
+        defined = {
+            (item.event.policy.team, item.event.policy.name): item.position
+            for item in self.report.events
+            if isinstance(item.event, PolicyDefined) and item.position is not None
+        }
+        rows = self.report.view.rows.values() if self.report.view else ()
+        return {
+            row.key: defined[row.grant.team, row.grant.policy]
+            for row in rows
+            if (row.grant.team, row.grant.policy) in defined
+            and row.key not in ended
+            and row.revoked is None
+            and row.grant.window.covers(self.now)
+            and not (row.trouble is not None and row.trouble.kind == "missing")
+        }
+
     def heading(self) -> str:
         """Instant, ledger and commit that the answer speaks of."""
         report = self.report

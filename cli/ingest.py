@@ -143,12 +143,13 @@ def _show_and_wait(
     from ledger.events import Granted
 
     events = [item.event for item in difference.report.events]
-    keys = [(e.grant.id, e.grant.turn) for e in events if isinstance(e, Granted)]
+    under = difference.rewritten()
+    keys = [(e.grant.id, e.grant.turn) for e in events if isinstance(e, Granted)] + [*under]
     if output == "json":
-        found = wait_for(session, keys, "applied", span, output)
+        found = wait_for(session, keys, "applied", span, output, under)
         more = {"waited": [outcome.item() for outcome in found]}
         code = plan.show(session, config, difference, output, more)
     else:
         code = plan.show(session, config, difference, output)
-        found = wait_for(session, keys, "applied", span, output)
+        found = wait_for(session, keys, "applied", span, output, under)
     return Exit.FAILED if any(outcome.failed for outcome in found) else code

@@ -4,7 +4,7 @@ Invariant: every grant waited for ends in exactly one outcome, and waiting has a
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -48,6 +48,8 @@ class Outcome:
     row: GrantRow
     ending: Ending
     why: str | None = None
+    rewritten: bool = False
+    """Whether it stood already, and its policy's new text was waited for."""
 
     @property
     def failed(self) -> bool:
@@ -71,6 +73,10 @@ class Outcome:
         row, window = self.row, self.row.grant.window
         ends = "when it is revoked" if window.ends_at is None else f"at {shown(window.ends_at)}"
         match self.ending:
+            case "applied" if self.rewritten:
+                return f"has the new text of its policy, ends {ends}"
+            case "removed" if row.closed is None:
+                return f"ended at {shown(row.due_at)}"
             case "applied":
                 began = shown(max(row.applied.at, row.access_from) if row.applied else None)
                 return f"access began at {began}, ends {ends}"
@@ -95,6 +101,8 @@ class Wait:
     keys: Sequence[Key]
     until: datetime
     goal: Goal
+    under: Mapping[Key, int] = field(default_factory=dict)
+    """Grants that stood already -> where the new text of their policies stands in the ledger."""
 
 
 def wait_for(
@@ -103,13 +111,14 @@ def wait_for(
     goal: Goal,
     span: timedelta,
     output: render.Format,
+    under: Mapping[Key, int] | None = None,
 ) -> tuple[Outcome, ...]:
     """Every outcome; people are told each as soon as it is known, `json` nothing.
 
-    Usage error for a span beyond time.
+    `under` as in `Wait`. Usage error for a span beyond time.
     """
     try:
-        wait = Wait(keys, session.now() + span, goal)
+        wait = Wait(keys, session.now() + span, goal, under or {})
     except OverflowError:
         raise click.UsageError("--wait reaches beyond the calendar") from None
     if keys:
@@ -166,6 +175,13 @@ def _outcome(
     if row.closed is not None and wait.goal == "removed":
         how = row.closed_how
         return Outcome(row, how if how in ("left", "settled") else "removed")
+    if row.key in wait.under:
+        if row.closed is not None or row.revoked is not None or row.grant.window.over(now):
+            return Outcome(row, "removed")
+        if (row.policy_position or 0) < wait.under[row.key]:
+            return _hindered(row, stuck, ("stuck", "missing"))
+        if row.trouble is None and row.applied is not None:
+            return Outcome(row, "applied", rewritten=True)
     if wait.goal == "applied":
         if row.trouble is not None and row.trouble.kind == "refused":
             return Outcome(row, "refused", f"{row.trouble.code}: {row.trouble.message}")
@@ -175,7 +191,14 @@ def _outcome(
             return Outcome(row, "stuck", "it is over already, and was never applied")
         if row.grant.window.starts_at > wait.until:
             return Outcome(row, "later")
-    if row.trouble is not None and row.trouble.kind == "stuck":
+    return _hindered(row, stuck, ("stuck",))
+
+
+def _hindered(
+    row: GrantRow, stuck: Mapping[Subject, str], kinds: tuple[str, ...]
+) -> Outcome | None:
+    """What keeps it from being written, itself or what it hangs on; None: nothing that is known."""
+    if row.trouble is not None and row.trouble.kind in kinds:
         return Outcome(row, "stuck", f"{row.trouble.code}: {row.trouble.message}")
     why = next((stuck[subject] for subject in _subjects(row.grant) if subject in stuck), None)
     return None if why is None else Outcome(row, "stuck", why)

@@ -16,7 +16,7 @@ from ledger.model import Policy
 from ledger.project import GrantRow
 from ledger.store import Ledger
 from ledger.store.reads import all_grants, read_grants
-from tests.support.builders import PROD, at, directory, permanent, temporary
+from tests.support.builders import PROD, at, directory, permanent, policy, temporary
 from tests.support.commands import Shell, StillClock
 from tests.support.histories import ATTACHED, DEV, TEAM, Story, after, grant
 from tests.support.ledgers import make_ledger
@@ -213,6 +213,9 @@ class Worker:
         self.url = url
         self.kinds = kinds
         self.sleeps = 0
+        self.policy_position = 1
+        """Under which text of the policy it writes."""
+        self.cause = 0
 
     async def __call__(self, now: datetime) -> None:
         self.sleeps += 1
@@ -222,17 +225,17 @@ class Worker:
             async with ledger.reading() as connection:
                 rows = await read_grants(connection, all_grants())
             events = [self._event(row, kind, now) for row in rows for kind in self.kinds]
-            await ledger.append([Draft(event, 0) for event in events], now=now)
+            await ledger.append([Draft(event, self.cause) for event in events], now=now)
 
-    @staticmethod
-    def _event(row: GrantRow, kind: str, now: datetime) -> Event:
+    def _event(self, row: GrantRow, kind: str, now: datetime) -> Event:
         grant, about = row.grant, ref(row.grant)
         match kind:
             case "applied":
                 made = Made("inline", grant.object or "x", "0" * 64)
-                return Applied(about, (made,), "aws", (), 1, ("r",), now)
+                return Applied(about, (made,), "aws", (), self.policy_position, ("r",), now)
             case "refused":
-                return Refused(about, "TooLarge", "2,100 of 2,048 characters", 1)
+                words = "2,100 of 2,048 characters"
+                return Refused(about, "TooLarge", words, self.policy_position)
             case "stuck":
                 return Stuck(grant.account, "AccessDenied", "not allowed", about)
             case "account stuck":
@@ -323,6 +326,54 @@ def test_a_start_beyond_the_wait_is_told_and_is_0(tmp_path: Path) -> None:
     ran = Shell(url, StillClock(at())).run("ingest", tmp_path, "--wait", "2m")
     assert ran.code == 0
     assert "starts at 2026-03-02T14:00:00Z, ends at 2026-03-02T15:00:00Z" in ran.out
+
+
+def change_the_policy(tmp_path: Path) -> None:
+    other = policy(description="put too")
+    files = directory(windows=[temporary(duration="4h")], policies={"fix": other, "look": policy()})
+    for path, content in files.items():
+        (tmp_path / path).write_bytes(content)
+
+
+NEW_TEXT = 1_000
+"""Not before where any test's policy stands anew."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "position", "code", "words"),
+    [
+        ("applied", NEW_TEXT, 0, "has the new text of its policy, ends at 2026-03-02T13:00:00Z"),
+        ("refused", NEW_TEXT, 1, "refused: TooLarge: 2,100 of 2,048 characters"),
+        ("applied", 1, 1, "not done yet"),
+        ("refused", 1, 1, "not done yet"),
+        ("stuck", 1, 1, "stuck: AccessDenied: not allowed"),
+        ("account stuck", 1, 1, "stuck: its account: AccessDenied: cannot assume the role"),
+        ("removed", 1, 0, "gone since 2026-03-02T09:"),
+    ],
+)
+def test_ingest_waits_for_what_stands_to_get_its_policys_new_text(
+    tmp_path: Path, kind: str, position: int, code: int, words: str
+) -> None:
+    shell = waiting(tmp_path, "applied")
+    assert shell.run("ingest", tmp_path, "--wait", "2m").code == 0
+    change_the_policy(tmp_path)
+    assert shell.url is not None
+    worker = Worker(shell.url, kind)
+    worker.policy_position, worker.cause = position, 2  # another writing than the first
+    shell.clock.on_sleep = worker
+    ran = shell.run("ingest", tmp_path, "--wait", "2m")
+    assert (ran.code, words in ran.out) == (code, True)
+    assert "waiting for 1 grant to be applied" in ran.err
+    assert shell.run("ingest", tmp_path, "--wait", "2m").err == "", "nothing new is waited for"
+
+
+def test_what_ends_with_the_change_of_its_policy_is_not_waited_for(tmp_path: Path) -> None:
+    shell = waiting(tmp_path, "applied")
+    assert shell.run("ingest", tmp_path, "--wait", "2m").code == 0
+    change_the_policy(tmp_path)
+    (tmp_path / "temporary-access" / f"{TEAM}.yaml").unlink()
+    ran = shell.run("ingest", tmp_path, "--wait", "2m", "--allow-revocations", "1")
+    assert (ran.code, ran.err) == (0, "")
 
 
 def test_nothing_new_is_nothing_to_wait_for(tmp_path: Path) -> None:
