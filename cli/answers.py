@@ -123,6 +123,8 @@ def line_of(found: "Found", state: str | None) -> Item:
     until = shown(grant.window.ends_at) if grant.temporary else "permanent"
     if row.revoked is not None:
         until = f"revoked {shown(row.revoked.at)}"
+    if state == "ending" and row.closed is not None and row.closed_how not in ("left", "settled"):
+        until = f"removed {shown(row.closed.at)}"  # it went on until then, and no longer
     where = found.provenance.source or "not recorded"
     commit = found.provenance.commit
     return {

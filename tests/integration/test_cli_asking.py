@@ -247,6 +247,17 @@ def test_a_line_that_cannot_be_meant_is_a_usage_error(
     assert "read `iam-ledger who-has-access --help`" in ran.err
 
 
+def test_an_interval_says_of_what_was_taken_away_when_it_went(tmp_path: Path) -> None:
+    story = Story().mapped()
+    for one in (ANA, EVE):
+        story.granted(one).applied(one, after(0.1)).revoked(one, after(1))
+    shell = Shell(story.removed(ANA, after(1.5)).write(tmp_path), StillClock(after(2)))
+    ran = shell.run("who-has-access", "--between", "2026-03-02", "2026-03-03", "-o", "markdown")
+    ana, eve = (line for line in ran.out.splitlines() if "user/" in line)
+    assert "| removed 2026-03-02T13:30:00Z | ending |" in ana
+    assert "| revoked 2026-03-02T13:00:00Z | ending |" in eve
+
+
 # --- expiring ---------------------------------------------------------------------------------
 
 
