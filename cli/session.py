@@ -140,10 +140,18 @@ class Session:
         except (LedgerMissing, LedgerOutdated):
             if path is None and not asked:
                 raise
+        from alembic.util.exc import CommandError
+
         from migrations.upgrade import upgrade
 
-        with weather():
-            upgrade(url)
+        try:
+            with weather():
+                upgrade(url)
+        except CommandError as error:
+            raise LedgerOutdated(
+                f"{shown(url)} has a schema that this program does not know ({error}); "
+                "run the newer program that made it. Nothing was changed"
+            ) from None
 
     def start_logs(self) -> None:
         """Logs go to stderr from here on; commands that only ask never call it."""

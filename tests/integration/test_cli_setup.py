@@ -18,7 +18,7 @@ from ledger import guards
 from tests.support.builders import directory, permanent
 from tests.support.commands import Shell, StillClock
 from tests.support.histories import Story, after, grant
-from tests.support.ledgers import make_ledger
+from tests.support.ledgers import make_ledger, raw
 
 ASKING = ("who-has-access", "expiring", "history", "status", "verify", "plan")
 ANA = grant("aaaa2222bbbb3333", ends=after(4))
@@ -246,6 +246,15 @@ def test_migrate_makes_a_ledger_and_changes_nothing_the_second_time(tmp_path: Pa
     assert shell.run("migrate").code == 0
     assert (tmp_path / "new.db").read_bytes() == before
     assert shell.run("verify").code == 0
+
+
+def test_migrate_of_a_newer_programs_ledger_is_78_and_changes_nothing(tmp_path: Path) -> None:
+    url = make_ledger(tmp_path)
+    with raw(url) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    ran = Shell(url).run("migrate")
+    assert (ran.code, ran.out) == (78, "")
+    assert "run the newer program that made it. Nothing was changed" in ran.err
 
 
 def test_migrate_into_a_folder_that_is_not_there_is_78(tmp_path: Path) -> None:
