@@ -140,14 +140,12 @@ class Session:
         except (LedgerMissing, LedgerOutdated):
             if path is None and not asked:
                 raise
-        from alembic.util.exc import CommandError
-
-        from migrations.upgrade import upgrade
+        from migrations.upgrade import UnknownRevision, upgrade
 
         try:
             with weather():
                 upgrade(url)
-        except CommandError as error:
+        except UnknownRevision as error:
             raise LedgerOutdated(
                 f"{shown(url)} has a schema that this program does not know ({error}); "
                 "run the newer program that made it. Nothing was changed"

@@ -4,7 +4,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import URL
+
+
+class UnknownRevision(Exception):
+    """The ledger's schema is none of ours: a newer program made it. Nothing was changed."""
 
 
 def config_for(url: URL) -> Config:
@@ -16,5 +21,11 @@ def config_for(url: URL) -> Config:
 
 
 def upgrade(url: URL) -> None:
-    """Creates the ledger, or brings an older one up. Does nothing to one that is at head."""
-    command.upgrade(config_for(url), "head")
+    """Creates the ledger, or brings an older one up. Does nothing to one that is at head.
+
+    UnknownRevision for one of a newer program.
+    """
+    try:
+        command.upgrade(config_for(url), "head")
+    except CommandError as error:
+        raise UnknownRevision(str(error)) from error
