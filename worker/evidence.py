@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Protocol
 
 from ledger.envelope import Draft, Provenance
-from ledger.events import Event
+from ledger.events import Event, Left, Removed
+from ledger.model import GrantId
 from ledger.store.append import Appended
 
 
@@ -31,6 +32,16 @@ class Evidence:
     def waiting(self) -> int:
         """How many confirmed facts the ledger does not have yet."""
         return len(self._waiting)
+
+    @property
+    def ends_waiting(self) -> frozenset[tuple[GrantId, int]]:
+        """Grants whose end AWS has confirmed, and the ledger does not know yet."""
+        events = (draft.event for draft in self._waiting)
+        return frozenset(
+            (event.grant.id, event.grant.turn)
+            for event in events
+            if isinstance(event, Removed | Left)
+        )
 
     def begin_pass(self, pass_id: str) -> None:
         """What is recorded from now on belongs to this pass."""

@@ -7,7 +7,7 @@ and ends the process.
 
 import asyncio
 import random
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -101,8 +101,6 @@ class Keeper:
         self._retired = False
         self._view: AccountView | None = None
         """As it was read last; None: never yet."""
-        self._ended_unread: set[Hashable] = set()
-        """Grants ended by that view while the ledger was away."""
         self._context = Context(
             account=account,
             evidence=Evidence(shared.ledger, shared.settings.replica),
@@ -177,7 +175,7 @@ class Keeper:
             return None
         ending = Pass(self._context, self._shared.gate.account(view.way_in), view)
         try:
-            await remove_over(ending, self._ended_unread)
+            await remove_over(ending)
         except (PassAbandoned, AccountClosed) as why:
             log.info("ends_wait", why=str(why))
         return next_boundary(view.rows, after=now)
@@ -194,7 +192,6 @@ class Keeper:
         now = self.now()
         self._refusals = 0
         self._view = outcome.view
-        self._ended_unread.clear()
         self.status.rows = outcome.view.rows
         self.status.last_pass_at = now
         self._shared.metrics.last_pass.set(now.timestamp())

@@ -69,8 +69,6 @@ class Pass:
     busy_in_a_row: int = 0
     tried: set[Hashable] = field(default_factory=set)
     """Removals this pass has tried: each once."""
-    ended: set[Hashable] = field(default_factory=set)
-    """Grants whose removal AWS has confirmed, recorded yet or not."""
     waiting: set[Hashable] = field(default_factory=set)
     """Removals that wait for this pass to write what continues them."""
     sighted: set[tuple[str, str]] = field(default_factory=set)

@@ -4,7 +4,6 @@ What is removed is a name that no live grant carries, asked of the ledger again 
 "Already gone" is done. An answer that never came is read back before it is believed.
 """
 
-from collections.abc import Hashable
 from contextlib import suppress
 
 import structlog
@@ -33,28 +32,27 @@ async def remove_due(now_in: Pass) -> None:
         await now_in.attempt(row.key, remove(now_in, row), row=row)
 
 
-async def remove_over(now_in: Pass, done: set[Hashable]) -> None:
+async def remove_over(now_in: Pass) -> None:
     """With the ledger away: removes what is over by the view at hand, and records when it may.
 
-    Only what ends by its window: nobody can have said since that it should not. `done` remembers
-    what was removed so, that a next try leaves it out.
+    Only what ends by its window: nobody can have said since that it should not.
     """
     for row in _due(now_in):
-        if row.key in done or not row.grant.window.over(now_in.now):
+        if not row.grant.window.over(now_in.now):
             continue
         now_in.check_stop()
         now_in.tried.add(row.key)
         with suppress(LedgerUnavailable):  # what is to be recorded waits
             await now_in.attempt(row.key, remove(now_in, row), row=row)
-        done |= now_in.ended
 
 
 def _due(now_in: Pass) -> list[GrantRow]:
     now, parking = now_in.now, now_in.context.parking
+    done = now_in.tried | now_in.context.evidence.ends_waiting
     due = [
         row
         for row in overdue(now_in.view.rows, now)
-        if row.key not in now_in.tried and not parking.parked(row.key, now)
+        if row.key not in done and not parking.parked(row.key, now)
     ]
     return sorted(due, key=lambda row: parking.turn(row.key))
 
@@ -109,7 +107,6 @@ async def _record(
         kept_for=kept_for,
     )
     # Told before it is recorded: where the ledger is away, the record waits in memory.
-    now_in.ended.add(row.key)
     metrics = now_in.context.metrics
     metrics.lateness.labels(_enforcement(row)).observe(lateness_us / 1_000_000)
     metrics.steps.labels("end").inc()

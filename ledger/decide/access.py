@@ -179,7 +179,7 @@ def _over(access: Access, item: Resolved) -> None:
 
 def _mind_the_clock(access: Access, view: IntentView, terms: Terms) -> None:
     head_at = view.head.recorded_at
-    if head_at is None or head_at - terms.now <= CLOCK_BEHIND_MAX:
+    if head_at is None or head_at - terms.now <= CLOCK_BEHIND_MAX or not access.wanted:
         return
     message = (
         f"this machine's clock says {instant_text(terms.now)}, and the ledger's newest event was "

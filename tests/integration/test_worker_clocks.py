@@ -60,6 +60,9 @@ async def test_with_the_ledger_away_the_ends_that_were_known_are_kept_and_record
     assert await stage.of(Removed) == []
     deletions = [call for call in stage.calls() if call.startswith("delete_inline")]
     assert len(deletions) == 1, "once, however often the ledger is tried"
+    count = "iam_ledger_revocation_lateness_seconds_count"
+    registry = process.shared.metrics.registry
+    assert registry.get_sample_value(count, {"enforcement": "aws"}) == 1
     process.ledger.out = False
     await stage.advance(minutes=2)
     (removed,) = await stage.of(Removed)
