@@ -4,11 +4,15 @@ Two implementations hold to the protocol: `worker.aws.account` (the real one) an
 Every write is idempotent by its target state.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
-from ledger.model import AccountId, Principal
+from ledger.model import AccountId, Principal, PrincipalKind
+
+POLICIES_MAX = 1_500
+"""Customer-managed policies of one account, unless its quota was raised (IAM and STS quotas)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,21 @@ class SourceDocument:
     document: str
 
 
+@dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """The account's own quotas; what it did not tell is AWS's default."""
+
+    attached: Mapping[PrincipalKind, int] = field(default_factory=dict)
+    """Managed policies that may hang on one principal of a kind."""
+    policies_max: int = POLICIES_MAX
+    """Customer-managed policies in the whole account."""
+    policies: int | None = None
+    """How many of them stand; None: not told."""
+
+    def attached_max(self, principal: Principal) -> int:
+        return self.attached.get(principal.kind, principal.facts.attached_max)
+
+
 class AwsAccount(Protocol):
     """One account, entered by its role. Each call raises only `worker.errors.AwsError`s.
 
@@ -89,6 +108,10 @@ class AwsAccount(Protocol):
         """The whole account, in pages of 100."""
         ...
 
+    async def read_limits(self) -> AccountLimits:
+        """The account's own quotas, and what is used of them. AwsRefused where it may not ask."""
+        ...
+
     async def read_principal(self, principal: Principal) -> PrincipalState | None:
         """One principal's own lists, fresh; None when it does not exist."""
         ...
@@ -99,6 +122,10 @@ class AwsAccount(Protocol):
 
     async def read_policy_tags(self, arn: str) -> dict[str, str]:
         """AwsMissing when the policy does not exist."""
+        ...
+
+    async def read_holders(self, arn: str) -> tuple[Principal, ...]:
+        """Whom a managed policy is attached to; AwsMissing when it does not exist."""
         ...
 
     async def read_source(self, arn: str, version: str | None = None) -> SourceDocument:

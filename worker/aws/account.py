@@ -12,6 +12,8 @@ import orjson
 
 from ledger.model import AccountId, Principal, PrincipalKind
 from worker.account import (
+    POLICIES_MAX,
+    AccountLimits,
     AccountState,
     Answer,
     ManagedPolicyState,
@@ -98,6 +100,17 @@ class RealAccount:
                 policies[policy.name.casefold()] = policy
         return AccountState(principals, policies)
 
+    async def read_limits(self) -> AccountLimits:
+        told = (await self._call("GetAccountSummary"))["SummaryMap"]
+        quotas = {
+            kind: told.get(f"AttachedPoliciesPer{_title(kind)}Quota") for kind in PrincipalKind
+        }
+        return AccountLimits(
+            attached={kind: quota for kind, quota in quotas.items() if quota is not None},
+            policies_max=told.get("PoliciesQuota", POLICIES_MAX),
+            policies=told.get("Policies"),
+        )
+
     async def read_principal(self, principal: Principal) -> PrincipalState | None:
         kind, who = principal.kind, _who(principal)
         try:
@@ -152,6 +165,14 @@ class RealAccount:
         async for page in self._call.pages("ListPolicyTags", PolicyArn=arn):
             tags |= {tag["Key"]: tag["Value"] for tag in page["Tags"]}
         return tags
+
+    async def read_holders(self, arn: str) -> tuple[Principal, ...]:
+        found: list[Principal] = []
+        async for page in self._call.pages("ListEntitiesForPolicy", PolicyArn=arn):
+            for kind in PrincipalKind:
+                items = page.get(f"Policy{_title(kind)}s", ())
+                found += [Principal(kind, item[f"{_title(kind)}Name"]) for item in items]
+        return tuple(found)
 
     async def read_source(self, arn: str, version: str | None = None) -> SourceDocument:
         if version is None:

@@ -14,11 +14,26 @@ from ledger.model import Account, AccountId, Principal
 from tests.support.fake_aws.access import Moment, allowed, intervals
 from tests.support.fake_aws.faults import Fault, FaultKind, Life
 from tests.support.fake_aws.iam import Iam, ManagedPolicy
-from worker.account import AccountState, Answer, ManagedPolicyState, PrincipalState, SourceDocument
+from worker.account import (
+    AccountLimits,
+    AccountState,
+    Answer,
+    ManagedPolicyState,
+    PrincipalState,
+    SourceDocument,
+)
 from worker.clock import Clock
 from worker.errors import AccountClosed, AwsError
 
-READS = {"observe", "read_principal", "read_policy", "read_policy_tags", "read_source"}
+READS = {
+    "observe",
+    "read_limits",
+    "read_principal",
+    "read_policy",
+    "read_policy_tags",
+    "read_holders",
+    "read_source",
+}
 
 T = TypeVar("T")
 
@@ -277,6 +292,9 @@ class FakeAccount:
     async def observe(self) -> AccountState:
         return await self.aws.carry(self, "observe", "", lambda _: self._iam.describe())
 
+    async def read_limits(self) -> AccountLimits:
+        return await self.aws.carry(self, "read_limits", "", lambda _: self._iam.limits())
+
     async def read_principal(self, principal: Principal) -> PrincipalState | None:
         return await self.aws.carry(
             self, "read_principal", principal.key, lambda _: self._iam.principal(principal)
@@ -287,6 +305,9 @@ class FakeAccount:
 
     async def read_policy_tags(self, arn: str) -> dict[str, str]:
         return await self.aws.carry(self, "read_policy_tags", arn, lambda _: self._iam.tags(arn))
+
+    async def read_holders(self, arn: str) -> tuple[Principal, ...]:
+        return await self.aws.carry(self, "read_holders", arn, lambda _: self._iam.holders(arn))
 
     async def read_source(self, arn: str, version: str | None = None) -> SourceDocument:
         return await self.aws.carry(

@@ -8,12 +8,18 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from ledger.model import AccountId, Principal, parse_principal
-from worker.account import AccountState, ManagedPolicyState, PrincipalState, SourceDocument
+from worker.account import (
+    AccountLimits,
+    AccountState,
+    ManagedPolicyState,
+    PrincipalState,
+    SourceDocument,
+)
 from worker.errors import AwsMissing, AwsRefused
 
 MANAGED_CHARS_MAX = 6_144
@@ -115,6 +121,8 @@ class Iam:
         """By `Principal.key`: names are one whatever their path and case."""
         self.policies: dict[str, ManagedPolicy] = {}
         """The customer's own, by name, case folded."""
+        self.quotas = AccountLimits()
+        """The account's own quotas: what a support case raises."""
         self._aws_managed = aws_managed
         self._now = now
         self._ids = ids
@@ -159,6 +167,13 @@ class Iam:
     def tags(self, arn: str) -> dict[str, str]:
         return dict(self._own(arn).tags)
 
+    def limits(self) -> AccountLimits:
+        return replace(self.quotas, policies=len(self.policies))
+
+    def holders(self, arn: str) -> tuple[Principal, ...]:
+        self._own(arn)
+        return tuple(each.principal for each in self.entities.values() if arn in each.attached)
+
     def source(self, arn: str, version: str | None) -> SourceDocument:
         policy = self._aws_managed.get(arn)
         chosen = version or (policy.default if policy else "")
@@ -201,7 +216,7 @@ class Iam:
         entity = self._entity(principal)
         if self.find(arn) is None:
             raise AwsMissing("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.")
-        limit = principal.facts.attached_max
+        limit = self.quotas.attached_max(principal)
         if arn not in entity.attached and len(entity.attached) >= limit:
             raise AwsRefused("LimitExceeded", f"Cannot exceed quota of {limit} attached policies")
         entity.attached[arn] = None
@@ -229,6 +244,8 @@ class Iam:
             raise AwsRefused("LimitExceeded", f"Cannot exceed quota for TagsPerPolicy: {TAGS_MAX}")
         if name.casefold() in self.policies:
             return None
+        if len(self.policies) >= self.quotas.policies_max:
+            raise AwsRefused("LimitExceeded", "Cannot exceed quota for PoliciesPerAccount")
         arn = f"arn:aws:iam::{self.account}:policy{path}{name}"
         self.policies[name.casefold()] = ManagedPolicy(
             name, path, arn, {"v1": document}, "v1", dict(tags)
