@@ -8,21 +8,18 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.account_words import OF_ALL, OF_THE_ACCOUNT, AccountWords
 from ledger.codec import KINDS, VERSION, kind_of, microseconds
 from ledger.envelope import Recorded
 from ledger.errors import ChainBroken, UnknownEvent
 from ledger.events import (
     AccountMapped,
     AccountUnmapped,
-    DriftFound,
     Held,
     Ingested,
     PolicyDefined,
-    PolicyRetired,
     PolicyWritten,
     SettingsChanged,
-    Sighted,
-    Stuck,
 )
 from ledger.model import Account, AccountId, GrantId, Team
 from ledger.project import GrantRow, LatestKey
@@ -96,42 +93,28 @@ async def read_account(connection: AsyncConnection, account: AccountId) -> Accou
 
     What cannot be read stands in `unreadable`, and all the rest in its place.
     """
-    mapped = await newest_readable(connection, "account", account=account)
-    entries = tuple(event.account for event in _words(mapped, AccountMapped).values())
+    return (await read_words(connection, account)).view()
+
+
+async def read_words(connection: AsyncConnection, account: AccountId) -> AccountWords:
+    """The same before it is put together, for whoever asks what more events would make of it."""
+    found = [await newest_readable(connection, topic, account=account) for topic in OF_THE_ACCOUNT]
+    found += [await newest_readable(connection, topic) for topic in OF_ALL]
     rows, bad_rows = await read_grants_readable(
         connection, _select_rows(grants.c.account == account, grants.c.closed_position.is_(None))
     )
-    objects = await newest_readable(connection, "object", account=account)
-    teams = {entry.team for entry in entries} | {row.grant.team for row in rows}
-    teams |= {Team(key.team) for key in (*objects.known, *mapped.unreadable)}
-    sightings = await newest_readable(connection, "sighted", account=account)
-    policies = _of_teams(await newest_readable(connection, "policy"), teams)
-    settings = await newest_readable(connection, "settings")
-    stuck = await newest_readable(connection, "stuck", account=account)
-    drift = await newest_readable(connection, "drift", account=account)
-    read = (mapped, objects, sightings, policies, settings, stuck, drift)
-    unreadable = {item.position: item for found in read for item in found.unreadable.values()}
-    unreadable = await _too_new(connection, account) | unreadable
-    return AccountView(
+    unreadable = {key: item for words in found for key, item in words.unreadable.items()}
+    astray = any(key.topic == "account" for key in unreadable)
+    return AccountWords(
         account=account,
         position=(await read_head(connection)).position,
         ledger_id=await ledger_id(connection),
-        entries=entries,
-        way_in=await _way_in(connection, mapped, account),
-        settings=_settings(settings.known),
-        rows=rows,
-        policies=_defined(policies.known),
-        retired={(e.team, e.policy): e for e in _words(policies, PolicyRetired).values()},
-        objects={(Team(k.team), k.name): e for k, e in _words(objects, PolicyWritten).items()},
-        object_positions={(Team(k.team), k.name): at for k, at in objects.positions.items()},
-        sightings={key.name: event for key, event in _words(sightings, Sighted).items()},
-        stuck={(key.team, key.name): event for key, event in _words(stuck, Stuck).items()},
-        stuck_positions={(key.team, key.name): at for key, at in stuck.positions.items()},
-        drift={
-            key.name: (event, drift.known[key].position)
-            for key, event in _words(drift, DriftFound).items()
-        },
-        unreadable=(*unreadable.values(), *bad_rows),
+        rows={row.key: row for row in rows},
+        known={key: item for words in found for key, item in words.known.items()},
+        unreadable=unreadable,
+        too_new=await _too_new(connection, account),
+        bad_rows=bad_rows,
+        older_way_in=await _older_way_in(connection, account) if astray else None,
     )
 
 
@@ -140,19 +123,8 @@ def _words(found: Newest, kind: type[E]) -> dict[LatestKey, E]:
     return {k: item.event for k, item in found.known.items() if isinstance(item.event, kind)}
 
 
-async def _way_in(
-    connection: AsyncConnection, mapped: Newest, account: AccountId
-) -> Account | None:
-    """A mapping in force, else the last known one: what is owed there must be taken away.
-
-    Where the newest cannot be read, the newest that can: an old role is better than none.
-    """
-    entries = [event.account for event in _words(mapped, AccountMapped).values()]
-    gone = [event.account for event in _words(mapped, AccountUnmapped).values()]
-    if entries or gone:
-        return (entries or gone)[-1]
-    if not mapped.unreadable:
-        return None
+async def _older_way_in(connection: AsyncConnection, account: AccountId) -> Account | None:
+    """Where the newest mapping cannot be read, the newest that can: better than none."""
     query = (
         select(events)
         .where(
@@ -190,13 +162,6 @@ async def _too_new(connection: AsyncConnection, account: AccountId) -> dict[int,
         message = f"grant {row.grant_id}, position {row.position}: {why}"
         found[row.position] = Unreadable(row.position, None, message)
     return found
-
-
-def _of_teams(found: Newest, teams: Collection[Team]) -> Newest:
-    return Newest(
-        {key: item for key, item in found.known.items() if key.team in teams},
-        {key: item for key, item in found.unreadable.items() if key.team in teams},
-    )
 
 
 async def accounts_to_keep(connection: AsyncConnection) -> tuple[AccountId, ...]:

@@ -1,0 +1,143 @@
+"""The newest word on each thing that concerns one account, its open grants, and what they make.
+
+Pure. Invariant: whoever reads the words from the ledger, and whoever adds to them what might be
+appended next, gets the account's view by the same code.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from ledger.envelope import Recorded, subject
+from ledger.events import (
+    AccountMapped,
+    AccountUnmapped,
+    DriftFound,
+    Granted,
+    PolicyDefined,
+    PolicyRetired,
+    PolicyWritten,
+    SettingsChanged,
+    Sighted,
+    Stuck,
+)
+from ledger.model import Account, AccountId, GrantId, Team
+from ledger.project import GrantRow, LatestKey, Topic, fold, latest_keys, row_key
+from ledger.state import AccountView, DefinedPolicy, Unreadable
+
+OF_THE_ACCOUNT: tuple[Topic, ...] = ("account", "object", "sighted", "stuck", "drift")
+OF_ALL: tuple[Topic, ...] = ("policy", "settings")
+
+E = TypeVar("E")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountWords:
+    """All that the ledger says about one account, unread things among it."""
+
+    account: AccountId
+    position: int
+    """The newest event that these words know of."""
+    ledger_id: str
+    rows: Mapping[tuple[GrantId, int], GrantRow]
+    """Every turn on which something is live, to come, or owed; oldest first."""
+    known: Mapping[LatestKey, Recorded]
+    """By subject, each topic in order of position; policies of all teams."""
+    unreadable: Mapping[LatestKey, Unreadable] = field(default_factory=dict)
+    too_new: Mapping[int, Unreadable] = field(default_factory=dict)
+    """Events about its open grants that only a newer program can read, by position."""
+    bad_rows: tuple[Unreadable, ...] = ()
+    older_way_in: Account | None = None
+    """The newest mapping that can be read, where the newest of all cannot."""
+
+    def view(self) -> AccountView:
+        """What a keeper obeys."""
+        mapped = self._words("account", AccountMapped)
+        gone = self._words("account", AccountUnmapped)
+        ways = [event.account for event in (mapped or gone).values()]
+        teams = self._teams()
+        written = self._words("object", PolicyWritten)
+        return AccountView(
+            account=self.account,
+            position=self.position,
+            ledger_id=self.ledger_id,
+            entries=tuple(event.account for event in mapped.values()),
+            way_in=ways[-1] if ways else self.older_way_in,
+            settings=next(iter(self._words("settings", SettingsChanged).values()), None),
+            rows=tuple(self.rows.values()),
+            policies={
+                (item.event.policy.team, item.event.policy.name): DefinedPolicy(
+                    item.event.policy, item.position
+                )
+                for key, item in self._known("policy").items()
+                if isinstance(item.event, PolicyDefined) and key.team in teams
+            },
+            retired={
+                (event.team, event.policy): event
+                for key, event in self._words("policy", PolicyRetired).items()
+                if key.team in teams
+            },
+            objects={(Team(key.team), key.name): event for key, event in written.items()},
+            object_positions={
+                (Team(key.team), key.name): at for key, at in self._positions("object").items()
+            },
+            sightings={key.name: event for key, event in self._words("sighted", Sighted).items()},
+            stuck={(key.team, key.name): e for key, e in self._words("stuck", Stuck).items()},
+            stuck_positions={
+                (key.team, key.name): at for key, at in self._positions("stuck").items()
+            },
+            drift={
+                key.name: (event, self.known[key].position)
+                for key, event in self._words("drift", DriftFound).items()
+            },
+            unreadable=self._unreadable(teams),
+        )
+
+    def after(self, items: Iterable[Recorded]) -> "AccountWords":
+        """These words with more events behind them, in order; those of other accounts pass by."""
+        position, known, rows = self.position, dict(self.known), dict(self.rows)
+        for item in items:
+            position = max(position, item.position)
+            if subject(item.event).account not in (None, self.account):
+                continue
+            for key in latest_keys(item.event):
+                if key.topic in OF_THE_ACCOUNT + OF_ALL:
+                    known.pop(key, None)
+                    known[key] = item  # last: the order of position
+            turn = row_key(item.event)
+            if turn is None or (turn not in rows and not isinstance(item.event, Granted)):
+                continue  # about no grant, or about one that is closed and stands here no more
+            row = fold(rows.get(turn), item)
+            if row is None or row.closed is not None:
+                rows.pop(turn, None)
+            else:
+                rows[turn] = row
+        return replace(self, position=position, known=known, rows=rows)
+
+    def _known(self, topic: Topic) -> dict[LatestKey, Recorded]:
+        return {key: item for key, item in self.known.items() if key.topic == topic}
+
+    def _words(self, topic: Topic, kind: type[E]) -> dict[LatestKey, E]:
+        """The subjects whose newest word is of `kind`, in order of position."""
+        found = self._known(topic)
+        return {key: item.event for key, item in found.items() if isinstance(item.event, kind)}
+
+    def _positions(self, topic: Topic) -> dict[LatestKey, int]:
+        """Where each newest word stands, whether it can be read or not."""
+        known = {key: item.position for key, item in self._known(topic).items()}
+        unread = self.unreadable.items()
+        return known | {key: item.position for key, item in unread if key.topic == topic}
+
+    def _teams(self) -> set[str]:
+        """Whoever maps the account, or has grants or policies in it."""
+        teams: set[str] = {row.grant.team for row in self.rows.values()}
+        teams |= {e.account.team for e in self._words("account", AccountMapped).values()}
+        teams |= {key.team for key in self._known("object")}
+        return teams | {key.team for key in self.unreadable if key.topic == "account"}
+
+    def _unreadable(self, teams: set[str]) -> tuple[Unreadable, ...]:
+        found = dict(self.too_new)
+        for key, item in self.unreadable.items():
+            if key.topic != "policy" or key.team in teams:
+                found[item.position] = item
+        return (*found.values(), *self.bad_rows)
