@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -161,12 +161,19 @@ def _statement(raw: dict[str, Any]) -> dict[str, Any]:
     foreign = sorted(set(raw) - _ELEMENTS)
     if foreign:
         raise NotCopyable(f"it holds {', '.join(foreign)}, which no identity policy may")
-    statement: dict[str, Any] = {name: _texts(raw[name]) for name in _LISTS if name in raw}
+    statement: dict[str, Any] = {name: _plain(name, raw[name]) for name in _LISTS if name in raw}
     statement["Condition"] = {
-        operator: {key: _texts(values) for key, values in keys.items()}
+        operator: {key: _plain(key, values) for key, values in keys.items()}
         for operator, keys in raw.get("Condition", {}).items()
     }
     return statement
+
+
+def _plain(name: str, values: object) -> list[str]:
+    """Values as texts. A null would become the text "None", and mean something."""
+    if any(not isinstance(value, str | bool | int | float) for value in _listed(values)):
+        raise NotCopyable(f"its {name} has a value that is no text, number or boolean")
+    return _texts(values)
 
 
 def _timed(
@@ -183,18 +190,30 @@ def _bounded(condition: dict[str, Any], operator: str, bound: datetime) -> dict[
     """`condition` and, beside all it says, `aws:CurrentTime` on this side of `bound`.
 
     The values of one key are alternatives: a date appended to them would let the widest win. So the
-    key gets one value, the narrower of `bound` and the widest that stands.
+    key gets one value, the narrower of `bound` and the widest that stands, to the second (a part of
+    one that stands is cut off, never added). Operators are found whatever their case, as keys are.
     """
-    keys: dict[str, list[str]] = dict(condition.get(operator, {}))
+    spelt = [each for each in condition if each.casefold() == operator.casefold()]
+    keys: dict[str, list[str]] = dict(condition[spelt[0]]) if spelt else {}
     same = [key for key in keys if key.casefold() == _TIME]
+    if len(spelt) > 1:
+        raise NotCopyable(f"it names {operator} twice, in two spellings")
     if len(same) > 1:
         raise NotCopyable(f"{operator} names aws:CurrentTime twice, in two spellings")
-    dates = [_date(text) for text in keys.pop(same[0], [])] if same else []
+    if same:
+        bound = _narrower(operator, bound, [_date(text) for text in keys.pop(same[0])])
+    if operator != "DateLessThan":
+        bound += timedelta(microseconds=-bound.microsecond % 1_000_000)
+    others = {each: value for each, value in condition.items() if each not in spelt}
+    return {**others, operator: {**keys, "aws:CurrentTime": [date_text(bound)]}}
+
+
+def _narrower(operator: str, bound: datetime, standing: list[datetime]) -> datetime:
+    if not standing:
+        raise NotCopyable(f"{operator} names aws:CurrentTime without a date, and so allows nothing")
     if operator == "DateLessThan":
-        bound = min(bound, max(dates, default=bound))
-    else:
-        bound = max(bound, min(dates, default=bound))
-    return {**condition, operator: {**keys, "aws:CurrentTime": [date_text(bound)]}}
+        return min(bound, max(standing))
+    return max(bound, min(standing))
 
 
 def _date(text: str) -> datetime:
@@ -203,9 +222,9 @@ def _date(text: str) -> datetime:
         if re.fullmatch(r"\d{5,}", text):
             return datetime.fromtimestamp(int(text), UTC)
         found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise NotCopyable(f"its date {text!r} cannot be read") from None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 # --- minify -------------------------------------------------------------------------------------

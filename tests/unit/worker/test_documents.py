@@ -133,6 +133,9 @@ def test_a_start_to_come_stands_beside_the_end() -> None:
             {"DateLessThan": {"aws:CurrentTime": ["2026-03-02T10:00Z", "2027-03-02T11:00Z"]}},
             "2026-03-02T13:00:00Z",
         ),
+        ({"datelessthan": {"aws:CurrentTime": ["2026-03-02T12:00:00Z"]}}, "2026-03-02T12:00:00Z"),
+        ({"DATELESSTHAN": {"AWS:CurrentTime": ["2027-01-01T00:00Z"]}}, "2026-03-02T13:00:00Z"),
+        ({"DateLessThan": {"aws:CurrentTime": "2026-03-02T12:00:00.9Z"}}, "2026-03-02T12:00:00Z"),
     ],
 )
 def test_an_end_that_stands_already_is_never_moved_later(
@@ -155,6 +158,17 @@ def test_a_later_start_that_stands_already_is_kept() -> None:
     assert after == "2026-03-02T11:00:00Z"
 
 
+def test_a_start_that_stands_within_a_second_is_rounded_to_the_side_that_allows_less() -> None:
+    late = dates("dategreaterthanequals", "2026-03-02T11:00:00.25Z")
+    (statement,) = copied(text(allow("a:b", **late)), starts_at=START)["Statement"]
+    after = statement["Condition"]["DateGreaterThanEquals"]
+    assert after == {"aws:CurrentTime": "2026-03-02T11:00:01Z"}
+    assert set(statement["Condition"]) == {"DateLessThan", "DateGreaterThanEquals"}
+    (statement,) = copied(text(allow("a:b")), starts_at=START + TICK)["Statement"]
+    after = statement["Condition"]["DateGreaterThanEquals"]["aws:CurrentTime"]
+    assert after == "2026-03-02T09:00:01Z"
+
+
 @pytest.mark.parametrize(
     ("statement", "why"),
     [
@@ -173,6 +187,21 @@ def test_a_later_start_that_stands_already_is_kept() -> None:
             ),
             "twice",
         ),
+        (
+            allow(
+                "a:b",
+                Condition={
+                    "DateLessThan": {"aws:EpochTime": "1"},
+                    "dateLessThan": {"aws:CurrentTime": "2027-03-02"},
+                },
+            ),
+            "names DateLessThan twice",
+        ),
+        (allow("a:b", **dates("DateLessThan")), "without a date"),
+        (allow("a:b", **dates("DateLessThan", "0001-01-01T00:00:00+01:00")), "0001"),
+        (allow("a:b", Condition={"StringEquals": {"aws:username": None}}), "aws:username"),
+        ({**allow("a:b"), "Resource": ["arn:aws:s3:::x", None]}, "its Resource has a value"),
+        (allow("a:b", Condition={"StringEquals": {"aws:username": ["x", ["y"]]}}), "aws:username"),
     ],
 )
 def test_what_cannot_be_limited_without_changing_it_is_not_copied(
