@@ -20,10 +20,19 @@ from ledger import events
 from ledger.envelope import Draft, Provenance, subject
 from ledger.errors import UnknownEvent
 from ledger.events import Event
-from ledger.model import Principal, parse_principal
+from ledger.model import Policy, Principal, parse_principal
 
 VERSION = 1
-"""Of every kind so far. A kind whose meaning changes gets 2, and a decoder that still reads 1."""
+"""Of every row whose meaning is the first one's."""
+
+NEWEST = {"policy_defined": 2}
+"""The newest version of each kind that has more than one. All before it are read as well."""
+
+LATER: dict[type, tuple[str, ...]] = {
+    Policy: ("require_mfa", "enforcement", "allow_dangerous"),
+}
+"""Fields that came after the first rows. Where one has its default it is left out of the row, which
+then is, byte for byte, what it always was."""
 
 GENESIS = "0" * 64
 """What the first row names as the hash before it."""
@@ -93,20 +102,30 @@ def _plain_as(kind: type) -> Callable[[Any], object]:
     if issubclass(kind, tuple):
         return lambda value: [plain(item) for item in value]
     if is_dataclass(kind):
-        return _plain_fields(tuple(kind.__dataclass_fields__))
+        return _plain_fields(kind)
     raise TypeError(f"{kind.__name__} cannot stand in an event")
 
 
-def _plain_fields(names: tuple[str, ...]) -> Callable[[Any], object]:
+def _plain_fields(kind: type) -> Callable[[Any], object]:
+    defaults = {field.name: field.default for field in fields(kind)}
+    names = tuple(defaults)
+    later = [(name, defaults[name]) for name in LATER.get(kind, ())]
     values = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
 
-    def convert(value: Any) -> object:
+    def convert(value: Any) -> dict[str, object]:
         return {
             name: item if type(item) in _SAID_AS_IT_IS else plain(item)
             for name, item in zip(names, values(value), strict=True)
         }
 
-    return convert
+    def without_defaults(value: Any) -> object:
+        said = convert(value)
+        for name, default in later:
+            if said[name] == default:
+                del said[name]
+        return said
+
+    return without_defaults if later else convert
 
 
 def _reader(hint: Any) -> Callable[[Any], Any]:
@@ -182,6 +201,24 @@ def chain_hash(row: Envelope) -> str:
 def _hash(prev_hash: str, rest: tuple[object, ...]) -> str:
     body = dumps(["iam-ledger/1", *rest])
     return hashlib.sha256(f"{prev_hash}\n{body}".encode()).hexdigest()
+
+
+def version_of(event: Event) -> int:
+    """The first version of its kind that says all of `event` to a program that obeys it.
+
+    A newer one only where an older program would do wrong by passing over what it does not know:
+    it then parks that row, as it does every kind that is foreign to it.
+    """
+    match event:
+        case events.PolicyDefined(policy) if policy.require_mfa or policy.enforcement != "aws":
+            return 2
+        case _:
+            return VERSION
+
+
+def readable(kind: str, version: int) -> bool:
+    """Whether this program knows the kind in this version."""
+    return kind in KINDS and VERSION <= version <= NEWEST.get(kind, VERSION)
 
 
 def dedup_key(event: Event, cause: int) -> str:
@@ -268,7 +305,7 @@ def _content(draft: Draft, key: str, position: int, recorded_at_us: int) -> tupl
         position,
         recorded_at_us,
         _KIND_OF[type(event)],
-        VERSION,
+        version_of(event),
         about.team,
         about.account,
         about.grant,
@@ -283,10 +320,9 @@ def _content(draft: Draft, key: str, position: int, recorded_at_us: int) -> tupl
 
 def decode(kind: str, version: int, payload: str) -> Event:
     """The event of a row; UnknownEvent for a kind or version newer than this program."""
-    cls = KINDS.get(kind)
-    if cls is None or version != VERSION:
+    if not readable(kind, version):
         raise UnknownEvent(kind, version)
-    return cast("Event", _structure(cls)(orjson.loads(payload)))
+    return cast("Event", _structure(KINDS[kind])(orjson.loads(payload)))
 
 
 _PROVENANCE = tuple(field.name for field in fields(Provenance))

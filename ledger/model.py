@@ -196,6 +196,12 @@ class Policy:
     description: str | None = None
     max_duration_s: int | None = None
     """Seconds that a temporary grant may last; None: no cap of its own."""
+    require_mfa: bool = False
+    """Whether each Allow asks for a session that was begun with a second factor."""
+    enforcement: Enforcement = "aws"
+    """`daemon`: temporary grants that AWS itself cannot end are made all the same."""
+    allow_dangerous: str | None = None
+    """Why its content may escalate privileges, as its reviewers let it stand; None: not said."""
 
     def __post_init__(self) -> None:
         if self.document is None and not self.managed_policies:

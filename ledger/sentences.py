@@ -4,6 +4,7 @@ Invariant: the match is total (a new kind of event fails mypy here), and what wa
 called "not recorded", never left out and never borrowed from another event.
 """
 
+from collections.abc import Iterator
 from typing import assert_never
 
 from ledger.codec import instant_text
@@ -38,7 +39,7 @@ from ledger.events import (
     Unstuck,
     Word,
 )
-from ledger.model import AccountId, Grant, Team
+from ledger.model import AccountId, Grant, Policy, Team
 
 REQUESTS_SHOWN = 3
 """AWS's request ids in one sentence: 36 characters each; an export has all."""
@@ -117,11 +118,22 @@ def _declaration(event: AccountMapped | AccountUnmapped | PolicyDefined | Policy
             policy = event.policy
             parts = ["statements of its own"] if policy.document is not None else []
             parts += policy.managed_policies
-            return f"policy {policy.name} of {policy.team} defined: {_list(tuple(parts))}"
+            terms = "".join(f"; {term}" for term in policy_terms(policy))
+            return f"policy {policy.name} of {policy.team} defined: {_list(tuple(parts))}{terms}"
         case PolicyRetired():
             return f"policy {event.policy} of {event.team} retired"
         case _:
             assert_never(event)
+
+
+def policy_terms(policy: Policy) -> Iterator[str]:
+    """What a reader of a policy should know beside its content."""
+    if policy.require_mfa:
+        yield "only with MFA"
+    if policy.enforcement == "daemon":
+        yield "enforcement by the daemon is allowed"
+    if policy.allow_dangerous is not None:
+        yield f"may be dangerous: {policy.allow_dangerous}"
 
 
 def _granted(grant: Grant) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.codec import GENESIS, KINDS, VERSION
+from ledger.codec import GENESIS, readable
 from ledger.errors import ChainBroken
 from ledger.model import AccountId, Team
 from ledger.schema import events
@@ -68,7 +68,7 @@ async def seen_after(
         Seen(
             position=row.position,
             kind=row.kind,
-            readable=row.kind in KINDS and row.version == VERSION,
+            readable=readable(row.kind, row.version),
             team=row.team,
             account=row.account,
             principal=row.principal,

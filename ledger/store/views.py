@@ -5,11 +5,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.account_words import OF_ALL, OF_THE_ACCOUNT, AccountWords
-from ledger.codec import KINDS, VERSION, kind_of, microseconds
+from ledger.codec import KINDS, NEWEST, VERSION, kind_of, microseconds
 from ledger.envelope import Recorded
 from ledger.errors import ChainBroken, UnknownEvent
 from ledger.events import (
@@ -152,7 +152,11 @@ async def _too_new(connection: AsyncConnection, account: AccountId) -> dict[int,
         .where(
             grants.c.account == account,
             grants.c.closed_position.is_(None),
-            or_(events.c.kind.not_in(sorted(KINDS)), events.c.version != VERSION),
+            or_(
+                events.c.kind.not_in(sorted(KINDS)),
+                events.c.version < VERSION,
+                events.c.version > case(NEWEST, value=events.c.kind, else_=VERSION),
+            ),
         )
         .order_by(events.c.position)
     )

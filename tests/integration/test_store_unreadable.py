@@ -70,11 +70,11 @@ async def append(ledger: Ledger, *events: Event) -> int:
 
 
 async def from_a_newer_program(ledger: Ledger, event: Event, kind: str | None = None) -> int:
-    """`event` as a program writes it that calls it version 2, or another kind: its position."""
+    """`event` as a program writes it that calls it version 9, or another kind: its position."""
     position = await append(ledger, event)
     with tampering(ledger.url) as database:
         (row,) = database.execute("SELECT * FROM events WHERE position = ?", (position,))
-        newer = replace(envelope_in(row), kind=kind or row["kind"], version=1 if kind else 2)
+        newer = replace(envelope_in(row), kind=kind or row["kind"], version=1 if kind else 9)
         database.execute(
             "UPDATE events SET kind = ?, version = ?, hash = ? WHERE position = ?",
             (newer.kind, newer.version, chain_hash(newer), position),

@@ -1,5 +1,6 @@
 """One event of every kind, each field filled with what could really stand there."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from ledger.events import (
@@ -96,3 +97,10 @@ EVERY_KIND: tuple[Event, ...] = (
     DriftFound(PROD, "altered", OBJECT, _TEMPORARY, TEAM, "fix", CONFIRMED, "user/eve"),
     DriftRepaired(PROD, OBJECT, "written", None, None, None, CONFIRMED),
 )
+
+SAID_LATER: tuple[Event, ...] = (
+    PolicyDefined(replace(POLICY, allow_dangerous="it is the break-glass")),
+    PolicyDefined(replace(POLICY, require_mfa=True)),
+    PolicyDefined(replace(POLICY, enforcement="daemon", allow_dangerous="as above")),
+)
+"""What later versions came to say, each with its new fields filled: appended to, never changed."""

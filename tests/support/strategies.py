@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from ledger.codec import KINDS
 from ledger.envelope import Draft, Provenance
 from ledger.events import Event
-from ledger.model import PRINCIPAL_KINDS, AccountId, GrantId, Policy, Principal, Team, Window
+from ledger.model import (
+    PRINCIPAL_KINDS,
+    AccountId,
+    Enforcement,
+    GrantId,
+    Policy,
+    Principal,
+    Team,
+    Window,
+)
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
 NAMES = st.from_regex(r"[A-Za-z0-9+=,.@_-]{1,20}", fullmatch=True)
@@ -50,6 +59,9 @@ def policies(draw: st.DrawFn) -> Policy:
         managed_policies=managed,
         description=draw(st.none() | TEXTS),
         max_duration_s=draw(st.none() | st.integers(0, 2**53 - 1)),
+        require_mfa=draw(st.booleans()),
+        enforcement=draw(of(Enforcement)),
+        allow_dangerous=draw(st.none() | TEXTS),
     )
 
 

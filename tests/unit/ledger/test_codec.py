@@ -1,6 +1,7 @@
 """Rows are for ever: what was written once is read, and would be written again, byte for byte."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -34,6 +35,7 @@ from ledger.events import (
     Applied,
     DriftFound,
     DriftRepaired,
+    Event,
     Held,
     Ingested,
     PolicyDefined,
@@ -43,11 +45,13 @@ from ledger.events import (
     Sighted,
     Stuck,
 )
-from tests.support.every_kind import ACCOUNT, CONFIRMED, EVERY_KIND, POLICY
+from tests.support.every_kind import ACCOUNT, CONFIRMED, EVERY_KIND, POLICY, SAID_LATER
 from tests.support.histories import NOON, PROD, TEAM
 
 FIRST_ROWS = Path(__file__).with_name("first_rows.json")
 """A row of every kind as the first version wrote it. Never edited: a later version adds its own."""
+LATER_ROWS = Path(__file__).with_name("later_rows.json")
+"""What came to be said since then, in a chain of its own. Appended to, never changed."""
 
 PROVENANCE = Provenance(
     source="temporary-access/payments.yaml:14",
@@ -61,10 +65,10 @@ PROVENANCE = Provenance(
 EVIDENCE = Provenance(replica="worker-1", pass_id="p1")
 
 
-def rows() -> list[Envelope]:
-    """The chain of `EVERY_KIND`, as this version writes it."""
+def rows(said: Sequence[Event] = EVERY_KIND) -> list[Envelope]:
+    """The chain of `said`, as this version writes it."""
     written: list[Envelope] = []
-    for position, event in enumerate(EVERY_KIND, 1):
+    for position, event in enumerate(said, 1):
         draft = Draft(event, position - 1, PROVENANCE if position % 2 else EVIDENCE)
         previous = written[-1].hash if written else GENESIS
         written.append(
@@ -78,10 +82,14 @@ def rows() -> list[Envelope]:
     return written
 
 
-def first_rows() -> list[Any]:
-    found = json.loads(FIRST_ROWS.read_text("utf-8"))
+def rows_in(path: Path) -> list[Any]:
+    found = json.loads(path.read_text("utf-8"))
     assert isinstance(found, list)
     return found
+
+
+def first_rows() -> list[Any]:
+    return rows_in(FIRST_ROWS)
 
 
 def test_every_kind_is_among_the_first_rows() -> None:
@@ -103,6 +111,34 @@ def test_this_version_reads_what_the_first_one_wrote() -> None:
         assert chain_hash(row) == row.hash
 
 
+def test_what_came_later_keeps_its_bytes_from_then_on() -> None:
+    for written, later, event in zip(
+        rows(SAID_LATER), rows_in(LATER_ROWS), SAID_LATER, strict=True
+    ):
+        assert asdict(written) == later
+        assert decode(written.kind, written.version, written.payload) == event
+
+
+@pytest.mark.parametrize(
+    ("terms", "version"),
+    [
+        ({}, 1),
+        ({"allow_dangerous": "why"}, 1),
+        ({"require_mfa": True}, 2),
+        ({"enforcement": "daemon"}, 2),
+    ],
+)
+def test_a_row_that_an_older_program_would_obey_wrongly_is_of_a_newer_version(
+    terms: dict[str, Any], version: int
+) -> None:
+    (row,) = rows([PolicyDefined(replace(POLICY, **terms))])
+    assert (row.kind, row.version) == ("policy_defined", version)
+    said = json.loads(row.payload)["policy"]
+    assert {name: said[name] for name in terms} == terms
+    new = {"require_mfa", "enforcement", "allow_dangerous"}
+    assert new & said.keys() == terms.keys()
+
+
 def test_one_changed_byte_of_an_early_row_breaks_every_hash_behind_it() -> None:
     honest = rows()
     changed = replace(honest[0], payload=honest[0].payload.replace("prod", "prof"))
@@ -113,7 +149,10 @@ def test_one_changed_byte_of_an_early_row_breaks_every_hash_behind_it() -> None:
         previous = again
 
 
-@pytest.mark.parametrize(("kind", "version"), [("foreseen", 1), ("granted", 2), ("granted", 0)])
+@pytest.mark.parametrize(
+    ("kind", "version"),
+    [("foreseen", 1), ("granted", 2), ("granted", 0), ("policy_defined", 3), ("policy_defined", 0)],
+)
 def test_what_is_newer_than_this_program_is_named(kind: str, version: int) -> None:
     with pytest.raises(UnknownEvent, match=f"'{kind}' version {version} is newer") as caught:
         decode(kind, version, "{}")
