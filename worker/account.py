@@ -92,8 +92,8 @@ class AccountLimits:
         return self.attached.get(principal.kind, principal.facts.attached_max)
 
 
-class AwsAccount(Protocol):
-    """One account, entered by its role. Each call raises only `worker.errors.AwsError`s.
+class AwsReading(Protocol):
+    """What can be asked of an account. Each call raises only `worker.errors.AwsError`s.
 
     AwsBusy, AwsUnanswered and AccountClosed may come from any; AwsRefused and AwsMissing as told.
     """
@@ -131,6 +131,10 @@ class AwsAccount(Protocol):
     async def read_source(self, arn: str, version: str | None = None) -> SourceDocument:
         """An AWS-managed policy's document, the default version where None; AwsMissing if none."""
         ...
+
+
+class AwsAccount(AwsReading, Protocol):
+    """One account, entered by its role: what can be asked of it, and what can be changed in it."""
 
     async def put_inline(self, principal: Principal, name: str, document: str) -> Answer:
         """Makes or replaces it in one step. AwsMissing when the principal does not exist."""
