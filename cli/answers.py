@@ -4,7 +4,7 @@ Invariant: the keys of an item, their names and their order change only with
 `render.SCHEMA_VERSION`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from cli.terminal import Terminal
 from ledger.answer import At, Between, When, state_during
 from ledger.codec import instant_text, kind_of
 from ledger.envelope import Provenance, Recorded, subject
-from ledger.events import Event
+from ledger.events import Event, Settled
 from ledger.model import Grant
 from ledger.project import GrantRow
 from ledger.sentences import origin, sentence, short, spoken, titled
@@ -196,8 +196,8 @@ EVENT_KEYS = (
 )
 
 
-def reason(row: GrantRow, when: When) -> str:
-    """Why `row` stands in an answer about `when`, in one sentence."""
+def reason(row: GrantRow, when: When, history: Sequence[Recorded] = ()) -> str:
+    """Why `row` stands in an answer about `when`, in one sentence; `history`: its events."""
     state = state_during(row, when)
     trouble = f"{row.trouble.code}: {row.trouble.message}" if row.trouble is not None else ""
     since = shown(row.trouble.since.at) if row.trouble is not None else ""
@@ -217,7 +217,9 @@ def reason(row: GrantRow, when: When) -> str:
         case "left":
             return "over, and left standing because it stood before us"
         case "settled":
-            return "over by a person's word, not confirmed by AWS"
+            words = (item.event for item in history)
+            by = next((word.word.by for word in words if isinstance(word, Settled)), "a person")
+            return f"over, settled by {by}, not confirmed by AWS"
 
 
 def because(recorded: Recorded, *, alone: bool = False) -> str:

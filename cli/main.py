@@ -31,6 +31,8 @@ COMMANDS = {
     "status": ("cli.status", "What is exposed, stuck or refused; how accounts are kept."),
     "revoke": ("cli.revoke", "End access at once, and hold it."),
     "release": ("cli.release", "Lift a hold."),
+    "retry": ("cli.retry", "Try again what is stuck, refused or missing."),
+    "settle": ("cli.settle", "Say that a removal which AWS does not confirm is done with."),
     "verify": ("cli.verify", "Recompute the hash chain."),
     "checkpoint": ("cli.checkpoint", "Sign what the ledger is now, for keeping elsewhere."),
     "export": ("cli.export", "Every event of a period, to be verified without us."),

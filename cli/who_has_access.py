@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ledger.model import GrantId
     from ledger.store import Ledger
     from ledger.store.permissions import Permitted
-    from ledger.store.questions import WhoHasAccess
+    from ledger.store.questions import Found, WhoHasAccess
 
 Histories = dict[tuple["GrantId", int], list["Recorded"]]
 
@@ -206,17 +206,14 @@ def _items(question: Question, answer: Answer) -> list[answers.Item]:
         if permitted is not None:
             item |= {"permits": permitted.permits, "unread": list(permitted.unread)}
         if question.because:
-            item |= _because(
-                question, answer, found.row.key, answers.reason(found.row, question.when)
-            )
+            item |= _because(question, answer, found)
         items.append(item)
     return items
 
 
-def _because(
-    question: Question, answer: Answer, key: "tuple[GrantId, int]", reason: str
-) -> answers.Item:
-    events = answer.histories.get(key, [])
+def _because(question: Question, answer: Answer, found: "Found") -> answers.Item:
+    events = answer.histories.get(found.row.key, [])
+    reason = answers.reason(found.row, question.when, events)
     return {"reason": reason, "because": [answers.event_of(event) for event in events]}
 
 
@@ -232,8 +229,7 @@ def _document(question: Question, answer: Answer) -> dict[str, object]:
         document["not_in_answer"] = list(_not_in_answer())
     if question.because:
         document["no_access"] = [
-            answers.item_of(found, None)
-            | _because(question, answer, found.row.key, answers.reason(found.row, question.when))
+            answers.item_of(found, None) | _because(question, answer, found)
             for found in answer.found.denied
         ]
     return document
@@ -263,9 +259,9 @@ def _reasons(question: Question, answer: Answer, indent: str) -> str:
         return ""
     blocks = []
     for item in (*answer.found.access, *answer.found.denied):
-        said = answers.reason(item.row, question.when)
-        head = f"{answers.named(item.row.grant)} (grant {item.row.grant.id}): {said}"
         events = answer.histories.get(item.row.key, [])
+        said = answers.reason(item.row, question.when, events)
+        head = f"{answers.named(item.row.grant)} (grant {item.row.grant.id}): {said}"
         lines = [head, *(f"{indent}{answers.because(event, alone=True)}" for event in events)]
         blocks.append("\n".join(render.safe(line) for line in lines))
     return "\n" + "\n\n".join(blocks) + "\n"

@@ -87,7 +87,8 @@ def state_of(row: GrantRow, at: datetime) -> State | None:
         return "stuck"
     if row.due_at is not None and row.due_at <= at:
         return "ending"
-    if row.applied is not None and row.applied.at <= at:
+    again = row.trouble is not None and row.trouble.kind == "retry" and row.trouble.since.at <= at
+    if row.applied is not None and row.applied.at <= at and not again:
         return "confirmed"
     return "declared"
 
@@ -112,7 +113,9 @@ def state_during(row: GrantRow, when: When) -> State | None:
 
 def without_access(row: GrantRow, when: When) -> bool:
     """Whether `row` is meant to give access in `when` and gives none: refused or missing."""
-    if row.trouble is None or row.trouble.kind == "stuck" or state_during(row, when) is not None:
+    if row.trouble is None or row.trouble.kind not in ("refused", "missing"):
+        return False
+    if state_during(row, when) is not None:
         return False
     match when:
         case At(instant):

@@ -30,6 +30,9 @@ NEWEST = {"policy_defined": 2}
 
 LATER: dict[type, tuple[str, ...]] = {
     Policy: ("require_mfa", "enforcement", "allow_dangerous"),
+    events.Applied: ("principal_id",),
+    events.DriftFound: ("principal_id", "nothing_left"),
+    events.SettingsChanged: ("max_revocations_count", "max_revocations_percent"),
 }
 """Fields that came after the first rows. Where one has its default it is left out of the row, which
 then is, byte for byte, what it always was."""

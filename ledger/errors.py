@@ -62,3 +62,7 @@ class StaleCommit(LedgerError):
 
 class NotFound(LedgerError):
     """A grant or hold named by a person does not exist."""
+
+
+class NotNow(LedgerError):
+    """What a person asks of a grant makes no sense as it stands: nothing was appended."""

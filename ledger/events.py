@@ -92,6 +92,10 @@ class SettingsChanged:
     managed_principals: tuple[str, ...]
     protected_principals: tuple[str, ...]
     user_names: Literal["local-part", "email"]
+    max_revocations_count: int = 20
+    """How many objects one `repair` may take away; beyond it a person must look."""
+    max_revocations_percent: int = 50
+    """Of the grants in force in the account, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +237,9 @@ class Applied:
     requests: tuple[str, ...]
     """AWS's request ids, in the order of the calls; empty where all stood already."""
     confirmed_at: datetime
+    principal_id: str | None = None
+    """AWS's own id of the principal, which one of the same name made anew has not; None: not
+    recorded."""
 
 
 RemovedCause = Literal["expired", "revoked", "drift"]
@@ -336,6 +343,10 @@ class DriftFound:
     first_seen_at: datetime
     actor: str | None
     """Who, where CloudTrail can say; else None."""
+    principal_id: str | None = None
+    """Missing because the principal was deleted and made anew: its new id. None: it is the same."""
+    nothing_left: bool = False
+    """Missing, and with it the last object of its grant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@ Invariant: a hold is appended in the same transaction as the revocations it stan
 ingest between them can grant anew. A hold in force is never doubled.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
 
 from ledger.codec import instant_text
 from ledger.decide.holds import covers, hold_key
@@ -16,26 +15,15 @@ from ledger.envelope import Draft, Recorded
 from ledger.errors import NotFound
 from ledger.events import Held, Released, Revoked, Word, ref
 from ledger.model import PRINCIPAL_KINDS, AccountId, Principal
+from ledger.naming import named_grant, near, spoken
 from ledger.project import GrantRow
 from ledger.store import Ledger
 from ledger.store.append import append
-from ledger.store.lookup import (
-    Connection,
-    grant_ids,
-    live_rows_of,
-    newest_turns,
-    principals,
-)
+from ledger.store.lookup import Connection, live_rows_of, principals
 from ledger.store.reads import newest
-
-PREFIX_MIN = 6
-"""Characters of a grant's id that a person must give at least."""
 
 GRANTS_MAX = 1_000
 """Grants named in one command."""
-
-NEAR_MAX = 3
-"""Near misses shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +148,11 @@ async def revoke(
         raise ValueError(f"name {GRANTS_MAX} grants at most in one command")
     async with ledger.writing() as connection:
         asked = _Asked(await _holds(connection))
-        named = [await _named(connection, text) for text in dict.fromkeys(grants)]
+        word = await spoken(connection, word)
+        named = [
+            await named_grant(connection, text, undone="nothing was revoked")
+            for text in dict.fromkeys(grants)
+        ]
         over = []
         for row in named:
             if is_live(row, now):
@@ -185,29 +177,6 @@ async def revoke(
 
 async def _holds(connection: Connection) -> dict[str, Recorded]:
     return {key.name: item for key, item in (await newest(connection, "hold")).items()}
-
-
-async def _named(connection: Connection, text: str) -> GrantRow:
-    """The newest turn of the one grant that `text` names."""
-    prefix = text.strip().lower()
-    if len(prefix) < PREFIX_MIN:
-        raise NotFound(
-            f"`{text}` is too short to name a grant: give {PREFIX_MIN} characters of its id or more"
-        )
-    rows = await newest_turns(connection, prefix)
-    exact = [row for row in rows if row.grant.id == prefix]
-    if exact or len(rows) == 1:
-        return (exact or list(rows))[0]
-    if rows:
-        shown = ", ".join(f"{row.grant.id} ({row.grant.principal})" for row in rows[:5])
-        raise NotFound(f"`{text}` begins the id of more than one grant: {shown}")
-    near = _near(prefix, await grant_ids(connection))
-    raise NotFound(f"no grant's id begins with `{text}`{near}; nothing was revoked")
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    found = get_close_matches(word, sorted(known), n=NEAR_MAX)
-    return f" (near: {', '.join(found)})" if found else ""
 
 
 def _hold_of(row: GrantRow, hold: str, word: Word) -> Held:
@@ -242,8 +211,10 @@ async def _known(
         names = [str(each) for each in everybody.values()]
         if not isinstance(wanted, Principal) and "/" not in wanted:
             names = [each.name for each in everybody.values()]
-        near = _near(str(wanted), names)
-        raise NotFound(f"nobody named `{wanted}` was ever granted anything{near}; nothing was done")
+        close = near(str(wanted), names)
+        raise NotFound(
+            f"nobody named `{wanted}` was ever granted anything{close}; nothing was done"
+        )
     return found
 
 
@@ -285,14 +256,15 @@ async def release(ledger: Ledger, hold: str, *, word: Word, now: datetime) -> Re
         found = holds.get(hold)
         if found is None:
             in_force = [name for name, item in holds.items() if isinstance(item.event, Held)]
-            near = _near(hold, holds) or (f" (in force: {', '.join(in_force)})" if in_force else "")
-            raise NotFound(f"there is no hold `{hold}`{near}; nothing was released")
+            close = near(hold, holds) or (f" (in force: {', '.join(in_force)})" if in_force else "")
+            raise NotFound(f"there is no hold `{hold}`{close}; nothing was released")
         held = found.event
         if isinstance(held, Released):
             appended = await append(connection, [], now=now)
             return Release(appended.head, held, already=True)
         if not isinstance(held, Held):
             raise TypeError(f"{hold_key(hold)} is not a hold")
+        word = await spoken(connection, word)
         event = Released(hold, held.principal, held.account, held.policy, held.team, word)
         appended = await append(connection, [Draft(event, found.position)], now=now)
     return Release(appended.head, held, already=False)

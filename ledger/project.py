@@ -14,6 +14,7 @@ from ledger.errors import ChainBroken
 from ledger.events import (
     AccountMapped,
     AccountUnmapped,
+    Adopted,
     Applied,
     DriftFound,
     DriftRepaired,
@@ -31,6 +32,7 @@ from ledger.events import (
     Refused,
     Released,
     Removed,
+    RetryRequested,
     Revoked,
     RevokedCause,
     SettingsChanged,
@@ -42,7 +44,11 @@ from ledger.events import (
 from ledger.model import Enforcement, Grant, GrantId, Principal
 
 ClosedHow = Literal["answered", "found_absent", "left", "settled"]
-TroubleKind = Literal["refused", "stuck", "missing"]
+TroubleKind = Literal["refused", "stuck", "missing", "retry"]
+"""`retry`: a person has asked to have it tried again, and it was not yet."""
+
+REMADE = "remade"
+"""Code of the trouble that a principal was deleted and made anew: what was written went with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,8 @@ class GrantRow:
     enforcement: Enforcement | None = None
     made: tuple[Made, ...] = ()
     pins: tuple[Pin, ...] = ()
+    principal_id: str | None = None
+    """AWS's id of the principal that the newest `applied` was for; None: not recorded."""
     closed: Mark | None = None
     """Nothing is owed any more: removed, left standing because it stood before us, or settled."""
     closed_how: ClosedHow | None = None
@@ -156,6 +164,7 @@ def fold(row: GrantRow | None, recorded: Recorded) -> GrantRow | None:
     if not isinstance(
         event,
         Revoked
+        | RetryRequested
         | Applied
         | Removed
         | Left
@@ -194,8 +203,11 @@ def _after(row: GrantRow, recorded: Recorded) -> GrantRow:
                 enforcement=event.enforcement,
                 made=event.made,
                 pins=event.pins,
+                principal_id=event.principal_id,
                 trouble=None,
             )
+        case RetryRequested():
+            return _asked_again(row, recorded, event.word.by)
         case Removed() if event.cause == "drift":
             return row
         case Removed():
@@ -216,19 +228,32 @@ def _after(row: GrantRow, recorded: Recorded) -> GrantRow:
             return replace(row, trouble=trouble)
         case Unstuck():
             return replace(row, trouble=None)
-        case DriftFound() if event.drift == "missing" and len(row.made) <= 1:
-            # Of several objects the others still give access: the drift is told, no more.
-            trouble = Trouble(
-                "missing",
-                _mark(recorded, event.first_seen_at),
-                "missing",
-                f"{event.object} was taken away by somebody else",
-            )
-            return replace(row, trouble=trouble)
+        case DriftFound() if event.drift == "missing":
+            return _missing(row, recorded, event)
         case DriftRepaired() if row.trouble is not None and row.trouble.kind == "missing":
             return replace(row, trouble=None)  # it stands again, so it gives access again
         case _:
             return row
+
+
+def _missing(row: GrantRow, recorded: Recorded, event: DriftFound) -> GrantRow:
+    """Of several objects the others still give access: that one is gone is told, no more."""
+    if event.principal_id is not None:
+        why = f"{row.grant.principal} was deleted and made anew ({event.principal_id})"
+        trouble = Trouble("missing", _mark(recorded, event.first_seen_at), REMADE, why)
+    elif event.nothing_left or len(row.made) <= 1:
+        why = f"{event.object} was taken away by somebody else"
+        trouble = Trouble("missing", _mark(recorded, event.first_seen_at), "missing", why)
+    else:
+        return row
+    return replace(row, trouble=trouble)
+
+
+def _asked_again(row: GrantRow, recorded: Recorded, by: str) -> GrantRow:
+    if row.closed is not None:
+        return row
+    mark = _mark(recorded, recorded.recorded_at)
+    return replace(row, trouble=Trouble("retry", mark, "retry", f"to be tried again, says {by}"))
 
 
 def _mark(recorded: Recorded, at: datetime) -> Mark:
@@ -300,7 +325,10 @@ def latest_keys(event: Event) -> tuple[LatestKey, ...]:
         case Sighted():
             name = sighting_name(event.grant.principal, event.policy_arn)
             return (LatestKey("sighted", event.grant.account, name=name),)
-        case PolicyWritten() | PolicyDeleted():
+        case Adopted() if event.principal is not None:
+            name = sighting_name(event.principal, event.policy_arn)
+            return (LatestKey("sighted", event.account, name=name),)
+        case Adopted() | PolicyWritten() | PolicyDeleted():
             return (LatestKey("object", event.account, event.team, event.policy),)
         case Stuck() | Unstuck() if event.grant is None:
             return (LatestKey("stuck", event.account, event.team or "", event.policy or ""),)

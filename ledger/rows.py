@@ -89,6 +89,7 @@ def columns_of(row: GrantRow) -> dict[str, object]:
         "trouble_message": trouble.message if trouble else None,
         "access_from": microseconds(row.access_from),
         "access_to": _far(row.access_to),
+        "principal_id": row.principal_id,
     }
 
 
@@ -122,6 +123,7 @@ def _row_of(columns: Mapping[Any, Any]) -> GrantRow:
         enforcement=columns["enforcement"],
         made=made,
         pins=pins,
+        principal_id=columns["principal_id"],
         closed=_mark(columns, "closed_position", "closed_at", "closed_recorded_at"),
         closed_how=columns["closed_how"],
         lateness_us=columns["lateness_us"],

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0004"
+REVISION = "0005"
 """The migration that this program expects (a test holds it equal to alembic's head)."""
 
 metadata = MetaData(
@@ -119,6 +119,7 @@ grants = Table(
     _text("trouble_message"),
     _instant("access_from", nullable=False),
     _instant("access_to", nullable=False),
+    _text("principal_id"),
     PrimaryKeyConstraint("grant_id", "turn"),
     Index(None, "account", "access_to", "access_from"),
     Index(None, "principal_key", "access_to", "access_from"),

@@ -14,6 +14,7 @@ from ledger.model import Principal, parse_principal
 from ledger.project import GrantRow
 from ledger.schema import grants
 from ledger.store.append import chunks
+from ledger.store.dialect import on_postgresql
 from ledger.store.reads import read_grants
 
 Connection = AsyncConnection
@@ -21,6 +22,13 @@ Connection = AsyncConnection
 
 MATCHES_MAX = 20
 """Grants shown for a prefix that is not unique."""
+
+
+async def database_role(connection: Connection) -> str | None:
+    """Whom the server let in; None on SQLite, which knows no roles."""
+    if not on_postgresql(connection):
+        return None
+    return str((await connection.execute(select(func.session_user()))).scalar_one())
 
 
 async def newest_turns(connection: Connection, prefix: str) -> tuple[GrantRow, ...]:

@@ -27,10 +27,15 @@ FROZEN = sorted(Path(__file__).parent.glob("schema_*.sql"))
 """As `sqlite3`'s `.dump` wrote them when they were this program's; never edited."""
 
 
-def tables_in(dump: Path) -> list[str]:
-    """Those that it holds, but alembic's own."""
-    made = re.findall(r"^CREATE TABLE (\w+)", dump.read_text(encoding="utf-8"), re.MULTILINE)
-    return [name for name in made if name != "alembic_version"]
+def tables_in(dump: Path) -> dict[str, list[str]]:
+    """Those that it holds, but alembic's own, each with its columns."""
+    text = dump.read_text(encoding="utf-8")
+    made = re.findall(r"^CREATE TABLE (\w+) \(\n(.*?)^\)", text, re.MULTILINE | re.DOTALL)
+    return {
+        name: re.findall(r'^\t"?([a-z]\w*)', columns, re.MULTILINE)
+        for name, columns in made
+        if name != "alembic_version"
+    }
 
 
 @dataclass(frozen=True)
@@ -38,17 +43,24 @@ class Thawed:
     """A database as it was when its schema was this program's."""
 
     url: URL
-    tables: list[str]
+    tables: dict[str, list[str]]
+    """With the columns that they had then."""
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
         with raw(self.url) as database:
             return {
                 table: [
                     tuple(row)
-                    for row in database.execute(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608 - our own names
+                    for row in database.execute(
+                        f"SELECT {', '.join(map(quoted, columns))} FROM {table} ORDER BY 1, 2"  # noqa: S608 - our own names
+                    )
                 ]
-                for table in self.tables
+                for table, columns in self.tables.items()
             }
+
+
+def quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 def thaw(dump: Path, folder: Path) -> Thawed:
@@ -84,7 +96,7 @@ def test_every_schema_before_this_programs_own_is_frozen_here() -> None:
 
 
 def test_what_is_frozen_holds_rows_in_every_table(frozen: Thawed) -> None:
-    assert {"events", "grants", "latest", "account_status"} <= set(frozen.tables)
+    assert {"events", "grants", "latest", "account_status"} <= frozen.tables.keys()
     assert all(frozen.rows().values())
     assert len(frozen.rows()["events"]) > 15
 

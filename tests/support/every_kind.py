@@ -102,5 +102,11 @@ SAID_LATER: tuple[Event, ...] = (
     PolicyDefined(replace(POLICY, allow_dangerous="it is the break-glass")),
     PolicyDefined(replace(POLICY, require_mfa=True)),
     PolicyDefined(replace(POLICY, enforcement="daemon", allow_dangerous="as above")),
+    Applied(_PERMANENT, (FOREIGN,), None, (), 3, REQUESTS, CONFIRMED, "AROAEXAMPLE"),
+    DriftFound(
+        PROD, "missing", OBJECT, _TEMPORARY, None, None, CONFIRMED, None, principal_id="AIDAEXAMPLE"
+    ),
+    DriftFound(PROD, "missing", OBJECT, _TEMPORARY, None, None, CONFIRMED, None, nothing_left=True),
+    SettingsChanged("/iam-ledger/", "repair", ("user/*",), (), "email", 5, 10),
 )
 """What later versions came to say, each with its new fields filled: appended to, never changed."""

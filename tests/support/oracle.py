@@ -15,6 +15,7 @@ from ledger.events import (
     Left,
     Refused,
     Removed,
+    RetryRequested,
     Revoked,
     Settled,
     Stuck,
@@ -30,6 +31,8 @@ def trouble_in(history: Sequence[Recorded]) -> tuple[str, datetime] | None:
         match item.event:
             case Applied() | Unstuck():
                 return None
+            case RetryRequested():
+                return "retry", item.recorded_at
             case Refused():
                 return "refused", item.recorded_at
             case Stuck():
@@ -61,15 +64,18 @@ def expected(history: Sequence[Recorded], at: datetime) -> str | None:
     closed = closed_at is not None and closed_at <= at
     if over and closed and isinstance(over[0].event, Removed):
         return None
-    if trouble is not None and not over and trouble[0] != "stuck" and trouble[1] <= at:
+    in_trouble = trouble[0] if trouble is not None and not over and trouble[1] <= at else None
+    if in_trouble in ("refused", "missing"):
         return None
     if over and closed:
         return "settled" if isinstance(over[0].event, Settled) else "left"
-    if trouble is not None and not over and trouble[0] == "stuck" and trouble[1] <= at:
+    if in_trouble == "stuck":
         return "stuck"
     revoked = [i.recorded_at for i in history if isinstance(i.event, Revoked)]
     if window.over(at) or any(instant <= at for instant in revoked):
         return "ending"
+    if in_trouble == "retry":
+        return "declared"
     return "confirmed" if any(event.confirmed_at <= at for event in applied) else "declared"
 
 

@@ -21,6 +21,7 @@ from ledger.events import (
     Made,
     Refused,
     Removed,
+    RetryRequested,
     Revoked,
     Settled,
     Stuck,
@@ -99,6 +100,8 @@ class _Living:
         if self.closed:
             return [] if self.revoked else [self.revoke]
         acts = [] if self.revoked else [self.revoke]
+        if self.stuck or self.refused or self.missing:
+            acts.append(self.ask_again)
         if not self.refused:
             acts.append(self.unstick if self.stuck else self.stick)
         if self.standing and self.known:
@@ -166,6 +169,11 @@ class _Living:
     def unstick(self) -> None:
         self.stuck = False
         self.tell(Unstuck(self.life.grant.account, ref(self.life.grant)))
+
+    def ask_again(self) -> None:
+        """A person wants it tried again: from then on it may be written any time."""
+        self.stuck = self.refused = self.missing = False
+        self.tell(RetryRequested(ref(self.life.grant), WORD), late=False)
 
     def remove(self) -> None:
         at = hour(self.now)
