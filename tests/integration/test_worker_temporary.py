@@ -34,7 +34,7 @@ def sized(chars: int) -> str:
         '{"aws:CurrentTime":"2026-03-02T13:00:00Z"}},"Effect":"Allow","Resource":"*"}],'
         '"Version":"2012-10-17"}'
     )
-    return document(READ, "z" * (chars - frame))
+    return document(READ, f"s3:{'z' * (chars - frame - 3)}")
 
 
 async def test_a_copy_of_awss_own_document_ends_by_itself_and_names_its_version(

@@ -23,13 +23,20 @@ from worker.account import (
 from worker.errors import AwsMissing, AwsRefused
 
 MANAGED_CHARS_MAX = 6_144
+RAW_CHARS_MAX = 131_072
+"""Of a document as it is sent, white space and all."""
 VERSIONS_MAX = 5
 TAGS_MAX = 50
+PATH_MAX = 512
 
 _POLICY_NAME = re.compile(r"[\w+=,.@-]{1,128}\Z", re.ASCII)
-_PATH = re.compile(r"/([\x21-\x7e]+/)*\Z")
+_POLICY_PATH = re.compile(r"(/[A-Za-z0-9.,+@=_-]+)*/\Z")
+_PRINCIPAL_PATH = re.compile(r"/([\x21-\x7e]+/)?\Z")
+_TAG_KEY = re.compile(r"[\w\s.:/=+@-]{1,128}\Z")
+_TAG_VALUE = re.compile(r"[\w\s.:/=+@-]{0,256}\Z")
 _SID = re.compile(r"[A-Za-z0-9]*\Z")
 _FOREIGN = re.compile(r"[^\x09\x0a\x0d\x20-\xff]")
+_ACTION = re.compile(r"(\*|[A-Za-z0-9-]+:\S+)\Z")
 
 
 @dataclass(slots=True)
@@ -74,6 +81,8 @@ def counted_chars(document: str) -> int:
 
 def check_document(document: str) -> None:
     """MalformedPolicyDocument and ValidationError as IAM says them."""
+    if len(document) > RAW_CHARS_MAX:
+        raise AwsRefused("ValidationError", f"a document has at most {RAW_CHARS_MAX} characters")
     foreign = _FOREIGN.search(document)
     if foreign:
         raise AwsRefused("ValidationError", f"{foreign[0]!r} may not stand in a policy document")
@@ -83,6 +92,8 @@ def check_document(document: str) -> None:
         raise AwsRefused("MalformedPolicyDocument", f"Syntax errors in policy: {error}") from error
     if not isinstance(value, dict) or not value.get("Statement"):
         raise AwsRefused("MalformedPolicyDocument", "Missing required field Statement")
+    if value.get("Version", "2012-10-17") not in ("2012-10-17", "2008-10-17"):
+        raise AwsRefused("MalformedPolicyDocument", "The policy must contain a valid version")
     sids = Counter(statement.get("Sid", "") for statement in statements(document))
     for sid, count in sids.items():
         if not _SID.match(sid) or (sid and count > 1):
@@ -98,12 +109,35 @@ def statements(document: str) -> list[dict[str, Any]]:
 
 
 def _check_statement(statement: dict[str, Any]) -> None:
+    if statement.keys() & {"Principal", "NotPrincipal"}:
+        raise AwsRefused(
+            "MalformedPolicyDocument", "Policy document should not specify a principal."
+        )
     if statement.get("Effect") not in ("Allow", "Deny"):
         raise AwsRefused("MalformedPolicyDocument", "Missing required field Effect")
     if not (statement.get("Action") or statement.get("NotAction")):
         raise AwsRefused("MalformedPolicyDocument", "Missing required field Action")
     if not (statement.get("Resource") or statement.get("NotResource")):
         raise AwsRefused("MalformedPolicyDocument", "Policy statement must contain resources.")
+    actions = statement.get("Action") or statement.get("NotAction")
+    for action in actions if isinstance(actions, list) else [actions]:
+        if not _ACTION.match(str(action)):
+            raise AwsRefused(
+                "MalformedPolicyDocument", "Actions/Conditions must be prefaced by a vendor"
+            )
+
+
+def check_tags(tags: dict[str, str]) -> None:
+    """ValidationError, InvalidInput and LimitExceeded as IAM says them of a policy's tags."""
+    if len(tags) > TAGS_MAX:
+        raise AwsRefused("LimitExceeded", f"Cannot exceed quota for TagsPerPolicy: {TAGS_MAX}")
+    if len({key.casefold() for key in tags}) < len(tags):
+        raise AwsRefused("InvalidInput", "Duplicate tag keys found: they are one ignoring case")
+    for key, value in tags.items():
+        if not (_TAG_KEY.match(key) and _TAG_VALUE.match(value)):
+            raise AwsRefused("ValidationError", f"{key!r} and {value!r} are no tag")
+        if key.casefold().startswith("aws:"):
+            raise AwsRefused("InvalidInput", "Tag keys that begin with aws: are AWS's own")
 
 
 class Iam:
@@ -123,11 +157,28 @@ class Iam:
         """The customer's own, by name, case folded."""
         self.quotas = AccountLimits()
         """The account's own quotas: what a support case raises."""
+        self.remade: dict[str, datetime] = {}
+        """Names that somebody had before: when they were given again."""
+        self.now = now
         self._aws_managed = aws_managed
-        self._now = now
         self._ids = ids
+        self._gone: set[str] = set()
         self.changed: Callable[[], None] = lambda: None
         """Called after every change, by the worker or by hand."""
+
+    def copy(self) -> "Iam":
+        """The account as it stands now, for reading only."""
+        copied = Iam(self.account, self._aws_managed, self.now, self._ids)
+        copied.quotas = self.quotas
+        copied.entities = {
+            key: replace(entity, inline=dict(entity.inline), attached=dict(entity.attached))
+            for key, entity in self.entities.items()
+        }
+        copied.policies = {
+            name: replace(policy, versions=dict(policy.versions), tags=dict(policy.tags))
+            for name, policy in self.policies.items()
+        }
+        return copied
 
     # --- principals, by hand only ----------------------------------------------------------------
 
@@ -137,8 +188,12 @@ class Iam:
         principal = Principal(named.kind, named.name, path)
         if principal.key in self.entities:
             raise AwsRefused("EntityAlreadyExists", f"{text} exists already")
+        if len(path) > PATH_MAX or not _PRINCIPAL_PATH.match(path):
+            raise AwsRefused("ValidationError", f"{path} is not a principal's path")
+        if principal.key in self._gone:
+            self.remade[principal.key] = self.now()
         self.entities[principal.key] = Entity(
-            principal, f"{named.kind.value.upper()}{next(self._ids):016}", self._now()
+            principal, f"{named.kind.value.upper()}{next(self._ids):016}", self.now()
         )
         self.changed()
         return principal
@@ -146,7 +201,31 @@ class Iam:
     def drop(self, principal: Principal) -> None:
         """Deletes it, as a person who first takes everything from it."""
         del self.entities[principal.key]
+        self._gone.add(principal.key)
         self.changed()
+
+    def recreate(self, principal: Principal) -> Principal:
+        """Deletes it and makes it anew, under its own name and path: another id, and nothing on it.
+
+        Whoever trusts the old one by its ARN does not trust this one (IAM user guide, principals).
+        """
+        path = self.entities[principal.key].principal.path
+        self.drop(principal)
+        return self.add(str(principal), path)
+
+    def rename(self, principal: Principal, name: str) -> Principal:
+        """UpdateUser, UpdateGroup: the same id, and all that hangs on it. A role cannot."""
+        if principal.kind.value == "role":
+            raise AwsRefused("ValidationError", f"{principal} keeps its name")
+        renamed = Principal(principal.kind, name, self._entity(principal).principal.path)
+        if renamed.key != principal.key and renamed.key in self.entities:
+            raise AwsRefused("EntityAlreadyExists", f"{renamed} exists already")
+        entity = self.entities.pop(principal.key)
+        entity.principal = renamed
+        self.entities[renamed.key] = entity
+        self._gone.add(principal.key)
+        self.changed()
+        return renamed
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -237,11 +316,10 @@ class Iam:
         self, name: str, path: str, document: str, tags: dict[str, str]
     ) -> str | None:
         """The new one's ARN; None when a policy of that name stands already."""
-        if not (_POLICY_NAME.match(name) and _PATH.match(path) and len(path) <= 512):
+        if not (_POLICY_NAME.match(name) and _POLICY_PATH.match(path) and len(path) <= PATH_MAX):
             raise AwsRefused("ValidationError", f"{path}{name} is not a policy's path and name")
         _check_managed(document)
-        if len(tags) > TAGS_MAX:
-            raise AwsRefused("LimitExceeded", f"Cannot exceed quota for TagsPerPolicy: {TAGS_MAX}")
+        check_tags(tags)
         if name.casefold() in self.policies:
             return None
         if len(self.policies) >= self.quotas.policies_max:
