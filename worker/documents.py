@@ -6,7 +6,7 @@ it allows nothing, and no step ever widens an Allow or limits a Deny.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -29,8 +29,9 @@ Statement = Mapping[str, Any]
 
 _LISTS = ("Action", "NotAction", "Resource", "NotResource")
 _ELEMENTS = {"Sid", "Effect", "Condition", *_LISTS}
-_TIME = "aws:currenttime"
-"""The condition key, case folded: IAM ignores the case of keys."""
+TIME = "aws:CurrentTime"
+MFA = "aws:MultiFactorAuthPresent"
+"""Condition keys as we write them; IAM ignores their case."""
 _STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
 _ANY_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 """Every end is written in the same number of characters, so that any of them gives the size."""
@@ -127,17 +128,41 @@ def date_text(instant: datetime) -> str:
 
 
 def timed_copy(
-    texts: Sequence[str], *, ends_at: datetime, starts_at: datetime | None = None
+    texts: Sequence[str],
+    *,
+    ends_at: datetime,
+    starts_at: datetime | None = None,
+    mfa: bool = False,
 ) -> tuple[Statement, ...]:
     """The statements of all `texts`, each allowing only while `starts_at <= now < ends_at`.
 
-    `starts_at` None: from now on. Raises NotCopyable.
+    `starts_at` None: from now on. `mfa`: and only to who has shown a second factor. Raises
+    NotCopyable.
     """
     return tuple(
-        _timed(statement, ends_at=ends_at, starts_at=starts_at)
+        _timed(statement, ends_at=ends_at, starts_at=starts_at, mfa=mfa)
         for text in texts
         for statement in _allows(text)
     )
+
+
+def own_document(policy: Policy) -> Document:
+    """The customer-managed policy of `policy`, by which it is given without an end.
+
+    Raises NotCopyable where a statement leaves no room for the second factor that it must ask for.
+    """
+    if policy.document is None:
+        raise ValueError(f"policy {policy.name} has no statements of its own")
+    if not policy.require_mfa:
+        return canonical(policy.document)
+    value = orjson.loads(policy.document)
+    found = [
+        {**statement, "Condition": _with_mfa(_condition(statement))}
+        if statement.get("Effect") == "Allow"
+        else statement
+        for statement in _listed(value["Statement"])
+    ]
+    return canonical(orjson.dumps({**value, "Statement": found}).decode())
 
 
 def _allows(text: str) -> Iterable[dict[str, Any]]:
@@ -162,11 +187,15 @@ def _statement(raw: dict[str, Any]) -> dict[str, Any]:
     if foreign:
         raise NotCopyable(f"it holds {', '.join(foreign)}, which no identity policy may")
     statement: dict[str, Any] = {name: _plain(name, raw[name]) for name in _LISTS if name in raw}
-    statement["Condition"] = {
+    statement["Condition"] = _condition(raw)
+    return statement
+
+
+def _condition(raw: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    return {
         operator: {key: _plain(key, values) for key, values in keys.items()}
         for operator, keys in raw.get("Condition", {}).items()
     }
-    return statement
 
 
 def _plain(name: str, values: object) -> list[str]:
@@ -177,13 +206,12 @@ def _plain(name: str, values: object) -> list[str]:
 
 
 def _timed(
-    statement: dict[str, Any], *, ends_at: datetime, starts_at: datetime | None
+    statement: dict[str, Any], *, ends_at: datetime, starts_at: datetime | None, mfa: bool
 ) -> dict[str, Any]:
-    condition = statement["Condition"]
-    condition = _bounded(condition, "DateLessThan", ends_at)
+    condition = _bounded(statement["Condition"], "DateLessThan", ends_at)
     if starts_at is not None:
         condition = _bounded(condition, "DateGreaterThanEquals", starts_at)
-    return {**statement, "Condition": condition}
+    return {**statement, "Condition": _with_mfa(condition) if mfa else condition}
 
 
 def _bounded(condition: dict[str, Any], operator: str, bound: datetime) -> dict[str, Any]:
@@ -191,21 +219,56 @@ def _bounded(condition: dict[str, Any], operator: str, bound: datetime) -> dict[
 
     The values of one key are alternatives: a date appended to them would let the widest win. So the
     key gets one value, the narrower of `bound` and the widest that stands, to the second (a part of
-    one that stands is cut off, never added). Operators are found whatever their case, as keys are.
+    one that stands is cut off, never added).
+    """
+
+    def narrow(standing: list[str] | None) -> str:
+        dates = None if standing is None else [_date(text) for text in standing]
+        found = bound if dates is None else _narrower(operator, bound, dates)
+        if operator != "DateLessThan":
+            found += timedelta(microseconds=-found.microsecond % 1_000_000)
+        return date_text(found)
+
+    return _narrowed(condition, operator, TIME, narrow)
+
+
+def _with_mfa(condition: dict[str, Any]) -> dict[str, Any]:
+    """`condition` and, beside all it says, a session that was begun with a second factor.
+
+    Not `BoolIfExists`: a key of long life has no such thing to say, and would pass.
+    """
+
+    def narrow(standing: list[str] | None) -> str:
+        if standing is None or "true" in [value.casefold() for value in standing]:
+            return "true"
+        raise NotCopyable(
+            f"it asks that {MFA} be {' or '.join(standing) or 'nothing'}, and `require_mfa` that "
+            "it be true, so that nobody could use it"
+        )
+
+    return _narrowed(condition, "Bool", MFA, narrow)
+
+
+def _narrowed(
+    condition: dict[str, Any],
+    operator: str,
+    key: str,
+    narrow: Callable[[list[str] | None], str],
+) -> dict[str, Any]:
+    """`condition` with one value of `key` under `operator`: what `narrow` makes of those there.
+
+    Both are found whatever their case, and written as given.
     """
     spelt = [each for each in condition if each.casefold() == operator.casefold()]
     keys: dict[str, list[str]] = dict(condition[spelt[0]]) if spelt else {}
-    same = [key for key in keys if key.casefold() == _TIME]
+    same = [each for each in keys if each.casefold() == key.casefold()]
     if len(spelt) > 1:
         raise NotCopyable(f"it names {operator} twice, in two spellings")
     if len(same) > 1:
-        raise NotCopyable(f"{operator} names aws:CurrentTime twice, in two spellings")
-    if same:
-        bound = _narrower(operator, bound, [_date(text) for text in keys.pop(same[0])])
-    if operator != "DateLessThan":
-        bound += timedelta(microseconds=-bound.microsecond % 1_000_000)
-    others = {each: value for each, value in condition.items() if each not in spelt}
-    return {**others, operator: {**keys, "aws:CurrentTime": [date_text(bound)]}}
+        raise NotCopyable(f"{operator} names {key} twice, in two spellings")
+    value = narrow(keys.pop(same[0]) if same else None)
+    others = {each: those for each, those in condition.items() if each not in spelt}
+    return {**others, operator: {**keys, key: [value]}}
 
 
 def _narrower(operator: str, bound: datetime, standing: list[datetime]) -> datetime:
@@ -236,21 +299,29 @@ def minify(statements: Iterable[Statement]) -> Document:
     Lossless: no Sids, statements alike but for their actions are one, an action that another
     pattern covers is dropped, one-element lists are scalars. No wildcard is ever made.
     """
-    merged: dict[str, dict[str, Any]] = {}
+    built = [_sorted(statement) for statement in merged(statements)]
+    built.sort(key=orjson.dumps)
+    return _document({"Version": VERSION, "Statement": built})
+
+
+def merged(statements: Iterable[Statement]) -> list[Statement]:
+    """Statements that together mean the same, as few of them as we know to make."""
+    found: dict[str, dict[str, Any]] = {}
     for statement in statements:
         rest = {name: value for name, value in statement.items() if name not in ("Action", "Sid")}
         key = _document(_sorted(rest)).text
-        found = merged.setdefault(key, {**rest, "Effect": "Allow"})
+        one = found.setdefault(key, {**rest, "Effect": "Allow"})
         if "Action" in statement:
-            found["Action"] = [*found.get("Action", []), *statement["Action"]]
-    built = []
-    for statement in merged.values():
-        whole = {name: value for name, value in statement.items() if value != {}}
-        if "Action" in whole:
-            whole["Action"] = without_covered(whole["Action"])
-        built.append(_sorted(whole))
-    built.sort(key=orjson.dumps)
-    return _document({"Version": VERSION, "Statement": built})
+            one["Action"] = [*one.get("Action", []), *statement["Action"]]
+    for one in found.values():
+        if "Action" in one:
+            one["Action"] = without_covered(one["Action"])
+    return [{name: value for name, value in one.items() if value != {}} for one in found.values()]
+
+
+def size_within(statement: Statement) -> int:
+    """The characters that `statement` takes in a document, the comma before it left out."""
+    return _document(_sorted(statement)).size
 
 
 def without_covered(actions: Iterable[str]) -> list[str]:

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.model import PRINCIPAL_KINDS, Policy, Team
+from ledger.model import Policy, Team
 from tests.support.fake_aws.access import allowed
 from tests.support.fake_aws.iam import check_document, counted_chars
+from tests.unit.worker.iam_texts import allow, text
 from worker.documents import (
-    MANAGED_CHARS_MAX,
     NotCopyable,
     canonical,
     date_text,
     minify,
-    refusal_of,
+    own_document,
     size_of,
     timed_copy,
     without_covered,
@@ -27,14 +27,6 @@ from worker.documents import (
 END = datetime(2026, 3, 2, 13, tzinfo=UTC)
 START = END - timedelta(hours=4)
 TICK = timedelta(microseconds=1)
-
-
-def text(*statements: dict[str, Any], **more: Any) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements), **more})
-
-
-def allow(*actions: str, **more: Any) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": list(actions), "Resource": "*", **more}
 
 
 def dates(operator: str, *values: str, key: str = "aws:CurrentTime") -> dict[str, Any]:
@@ -323,41 +315,64 @@ def test_actions_are_dropped_only_where_another_covers_them_and_none_is_made() -
     ]
 
 
-# --- what files alone decide ----------------------------------------------------------------------
+# --- a second factor ------------------------------------------------------------------------------
+
+WITH_MFA = {"aws:MultiFactorAuthPresent": "true"}
 
 
-def policy(document: str | None, *managed: str) -> Policy:
-    return Policy(Team("payments"), "fix", "payments-fix", document, managed)
+def own(*statements: dict[str, Any]) -> Any:
+    """The customer-managed policy of these statements, where they ask for a second factor."""
+    found = Policy(Team("payments"), "fix", "payments-fix", text(*statements), require_mfa=True)
+    return json.loads(own_document(found).text)["Statement"]
 
 
-def wide(chars: int) -> str:
-    """Statements whose canonical form has exactly so many characters."""
-    frame = canonical(text(allow("s3:"))).size
-    return text(allow("s3:" + "x" * (chars - frame)))
+def test_every_allow_asks_for_the_second_factor_and_a_deny_is_left_alone() -> None:
+    denying = {"Effect": "Deny", "Action": "s3:DeleteBucket", "Resource": "*"}
+    named = allow("s3:GetObject", Sid="Named")
+    first, second, third = own(named, {**allow(), "NotAction": "iam:*"}, denying)
+    assert (first["Condition"], first["Sid"]) == ({"Bool": WITH_MFA}, "Named")
+    assert second["Condition"] == {"Bool": WITH_MFA}
+    assert third == denying
 
 
-def test_a_managed_policy_is_refused_one_character_beyond_iams_room() -> None:
-    assert refusal_of(policy(wide(MANAGED_CHARS_MAX)), False, 0) is None
-    refused = refusal_of(policy(wide(MANAGED_CHARS_MAX + 1)), False, 0)
-    assert refused is not None
-    assert "6,145" in refused
-    assert "6,144" in refused
+def test_a_copy_asks_for_the_second_factor_beside_its_end_and_all_it_said() -> None:
+    region = {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}
+    other = {"Bool": {"aws:SecureTransport": "true"}}
+    source = text(allow("a:b", Condition={**region, **other}))
+    (statement,) = timed_copy([source], ends_at=END, mfa=True)
+    assert json.loads(minify([statement]).text)["Statement"][0]["Condition"] == {
+        "DateLessThan": {"aws:CurrentTime": "2026-03-02T13:00:00Z"},
+        "Bool": {"aws:SecureTransport": "true", **WITH_MFA},
+        **region,
+    }
 
 
-def test_a_copy_is_refused_one_character_beyond_the_principals_room() -> None:
-    for facts in PRINCIPAL_KINDS.values():
-        limit = facts.inline_chars_max
-        added = minify(timed_copy([text(allow("s3:x"))], ends_at=END)).size
-        added -= canonical(text(allow("s3:x"))).size
-        assert refusal_of(policy(wide(limit - added)), True, limit) is None
-        refused = refusal_of(policy(wide(limit - added + 1)), True, limit)
-        assert refused is not None
-        assert f"{limit + 1:,}" in refused
-        assert f"{limit:,}" in refused
+@pytest.mark.parametrize("operator", ["Bool", "bool"])
+@pytest.mark.parametrize("values", ["true", True, ["false", "true"], ["TRUE"]])
+def test_a_second_factor_that_stands_already_leaves_what_both_allow(
+    operator: str, values: object
+) -> None:
+    standing = {operator: {"aws:multifactorauthpresent": values}}
+    (statement,) = own(allow("a:b", Condition=standing))
+    assert statement["Condition"] == {"Bool": WITH_MFA}
 
 
-def test_a_deny_is_refused_for_a_time_and_fine_for_ever() -> None:
-    denying = policy(text({"Effect": "Deny", "Action": "a:b", "Resource": "*"}))
-    assert "Deny" in str(refusal_of(denying, True, 2_048))
-    assert refusal_of(denying, False, 0) is None
-    assert refusal_of(policy(None, "arn:aws:iam::aws:policy/X"), True, 1) is None
+def test_other_operators_on_the_second_factor_stay_beside_it() -> None:
+    weaker = {"BoolIfExists": WITH_MFA, "Null": {"aws:MultiFactorAuthAge": "false"}}
+    (statement,) = own(allow("a:b", Condition=weaker))
+    assert statement["Condition"] == {**weaker, "Bool": WITH_MFA}
+
+
+@pytest.mark.parametrize("values", ["false", [], "${aws:PrincipalTag/mfa}"])
+def test_a_statement_that_no_second_factor_could_open_is_an_error(values: object) -> None:
+    never = {"Bool": {"aws:MultiFactorAuthPresent": values}}
+    with pytest.raises(NotCopyable, match="nobody could use it"):
+        own(allow("a:b", Condition=never))
+    with pytest.raises(NotCopyable, match="nobody could use it"):
+        timed_copy([text(allow("a:b", Condition=never))], ends_at=END, mfa=True)
+
+
+def test_without_it_a_managed_policy_is_what_people_wrote() -> None:
+    written = text(allow("a:b", Sid="Named"), {**allow("c:d"), "Effect": "Deny"})
+    found = Policy(Team("payments"), "fix", "payments-fix", written)
+    assert own_document(found) == canonical(written)
