@@ -1,0 +1,121 @@
+"""ministack on loopback: it decides every call by the caller's policies, as AWS does, unlike moto.
+
+It stands in a virtual environment of its own, beside this project's: it pins a botocore that the
+project does not use. `tests/oracles/ministack.txt` says what is in it. Making that takes seconds
+and a package index, so that the tests of every day start none; `scripts/oracles` does.
+"""
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
+from time import monotonic, sleep
+
+REQUIREMENTS = Path(__file__).parents[1] / "oracles" / "ministack.txt"
+ENVIRONMENT = Path(__file__).parents[2] / ".venv" / "ministack"
+START_MAX_S = 60.0
+"""Far more than any start needs: it bounds a hang, and measures nothing."""
+
+
+def python() -> Path:
+    """The interpreter of ministack's own environment, which is made where it is not as asked."""
+    ENVIRONMENT.parent.mkdir(exist_ok=True)
+    with ENVIRONMENT.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made_from = ENVIRONMENT / "made_from"
+        wanted = f"{sys.version}\n{REQUIREMENTS.read_text(encoding='utf-8')}"
+        if not made_from.exists() or made_from.read_text(encoding="utf-8") != wanted:
+            _make()
+            made_from.write_text(wanted, encoding="utf-8")
+    return ENVIRONMENT / "bin" / "python"
+
+
+def _make() -> None:
+    rmtree(ENVIRONMENT, ignore_errors=True)
+    interpreter = Path(sys.base_prefix) / "bin" / Path(sys.executable).resolve().name
+    subprocess.run([interpreter, "-m", "venv", ENVIRONMENT], check=True, timeout=300)
+    install = ["-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--require-hashes"]
+    installed = subprocess.run(
+        [ENVIRONMENT / "bin" / "python", *install, "-r", REQUIREMENTS],
+        check=False,
+        timeout=600,
+        capture_output=True,
+        text=True,
+    )
+    assert installed.returncode == 0, installed.stderr[-4_000:]
+
+
+@dataclass(frozen=True)
+class Ministack:
+    """The running server. An account's root signs with its number as key and `test` as secret."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+@contextmanager
+def ministack() -> Iterator[Ministack]:
+    """A server with `AUTH=true`, empty, and gone at the end."""
+    with socket.socket() as free, TemporaryDirectory() as folder:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+        free.close()
+        log = Path(folder) / "log"
+        with log.open("w") as written:
+            process = subprocess.Popen(
+                [python(), "-m", "ministack"],
+                env={
+                    "PATH": os.environ["PATH"],
+                    "HOME": folder,
+                    "TMPDIR": folder,
+                    "AUTH": "true",
+                    "BIND_HOST": "127.0.0.1",
+                    "GATEWAY_PORT": str(port),
+                    "LOG_LEVEL": "ERROR",
+                },
+                cwd=folder,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                _until_it_answers(process, port, log)
+                yield Ministack("127.0.0.1", port)
+            finally:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = monotonic() + START_MAX_S
+    while not _answers(port):
+        said = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
+        assert process.poll() is None, f"ministack ended at its start:\n{said}"
+        assert monotonic() < end, f"ministack does not answer within {START_MAX_S:.0f} s:\n{said}"
+        sleep(0.05)
+
+
+def _answers(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/_ministack/health")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
