@@ -12,8 +12,10 @@ from ledger.envelope import Recorded, subject
 from ledger.events import (
     AccountMapped,
     AccountUnmapped,
+    Adopted,
     DriftFound,
     Granted,
+    Made,
     PolicyDefined,
     PolicyRetired,
     PolicyWritten,
@@ -56,7 +58,6 @@ class AccountWords:
         gone = self._words("account", AccountUnmapped)
         ways = [event.account for event in (mapped or gone).values()]
         teams = self._teams()
-        written = self._words("object", PolicyWritten)
         return AccountView(
             account=self.account,
             position=self.position,
@@ -77,7 +78,7 @@ class AccountWords:
                 for key, event in self._words("policy", PolicyRetired).items()
                 if key.team in teams
             },
-            objects={(Team(key.team), key.name): event for key, event in written.items()},
+            objects=self._objects(),
             object_positions={
                 (Team(key.team), key.name): at for key, at in self._positions("object").items()
             },
@@ -91,6 +92,10 @@ class AccountWords:
                 for key, event in self._words("drift", DriftFound).items()
             },
             unreadable=self._unreadable(teams),
+            adopted={
+                key.name: (event, self.known[key].position)
+                for key, event in self._words("sighted", Adopted).items()
+            },
         )
 
     def after(self, items: Iterable[Recorded]) -> "AccountWords":
@@ -121,6 +126,15 @@ class AccountWords:
         """The subjects whose newest word is of `kind`, in order of position."""
         found = self._known(topic)
         return {key: item.event for key, item in found.items() if isinstance(item.event, kind)}
+
+    def _objects(self) -> dict[tuple[Team, str], PolicyWritten]:
+        """Written by us, or taken over and not written yet."""
+        found = self._words("object", PolicyWritten)
+        for key, event in self._words("object", Adopted).items():
+            made = Made("policy", event.policy_arn, None)
+            at = self.known[key].recorded_at
+            found[key] = PolicyWritten(event.account, event.team, event.policy, made, 0, (), at)
+        return {(Team(key.team), key.name): event for key, event in found.items()}
 
     def _positions(self, topic: Topic) -> dict[LatestKey, int]:
         """Where each newest word stands, whether it can be read or not."""

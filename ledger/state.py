@@ -5,10 +5,11 @@ obeys in its account. The deciding stays pure.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ledger.events import (
+    Adopted,
     DriftFound,
     Held,
     PolicyRetired,
@@ -96,7 +97,8 @@ class AccountView:
     policies: Mapping[tuple[Team, str], DefinedPolicy]
     """Every policy defined now, of the teams that map the account or have rows in it."""
     objects: Mapping[tuple[Team, str], PolicyWritten]
-    """Customer-managed policies that we made or adopted here and have not deleted."""
+    """Customer-managed policies that we made or adopted here and have not deleted. Of one that was
+    adopted, and not written since, `policy_position` is 0 and nobody knows its text."""
     object_positions: Mapping[tuple[Team, str], int]
     """Where the newest evidence about each of them stands, deletions included."""
     retired: Mapping[tuple[Team, str], PolicyRetired]
@@ -111,6 +113,19 @@ class AccountView:
     unreadable: tuple[Unreadable, ...] = ()
     """Newer than this program, or damaged: about this account, its grants in force, the policies of
     its teams, or the settings."""
+    adopted: Mapping[str, tuple[Adopted, int]] = field(default_factory=dict)
+    """Attachments taken over from somebody else since the newest look at them, by the names of
+    `sightings`, and where that stands."""
+
+    def ours(self, principal: Principal, policy_arn: str) -> bool | None:
+        """Whether this attachment is ours to take away: made by us, or taken over.
+
+        None: nobody has looked whether it stood before us.
+        """
+        if sighting_name(principal, policy_arn) in self.adopted:
+            return True
+        seen = self.sighting(principal, policy_arn)
+        return None if seen is None else not seen.present
 
     def sighting(self, principal: Principal, policy_arn: str) -> Sighted | None:
         """The newest look at this attachment; None: nobody has looked yet."""

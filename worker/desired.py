@@ -10,7 +10,7 @@ from ledger.events import Pin
 from ledger.model import AccountId, Policy, Principal, Team
 from ledger.project import GrantRow
 from ledger.state import AccountView
-from worker.account import SourceDocument
+from worker.account import PrincipalState, SourceDocument
 from worker.documents import Document, canonical, minify, timed_copy
 
 OBJECT_PREFIX = "iam-ledger-"
@@ -60,7 +60,7 @@ def wanted_policies(view: AccountView) -> dict[tuple[Team, str], WantedPolicy]:
             policy=defined.policy.name,
             name=defined.policy.iam_name,
             path=path,
-            arn=customer_arn(view.account, path, defined.policy.iam_name),
+            arn=policy_arn(view, key[0], key[1], defined.policy.iam_name),
             document=canonical(defined.policy.document),
             position=defined.position,
             tags=policy_tags(view, defined.policy.team, defined.policy.name),
@@ -74,13 +74,30 @@ def wanted_attachments(view: AccountView, policy: Policy) -> tuple[str, ...]:
     """The managed policies that a permanent grant of `policy` attaches, ours first."""
     ours: tuple[str, ...] = ()
     if policy.document is not None:
-        ours = (customer_arn(view.account, policy_path(view), policy.iam_name),)
+        ours = (policy_arn(view, policy.team, policy.name, policy.iam_name),)
     return ours + policy.managed_policies
 
 
+def policy_arn(view: AccountView, team: Team, policy: str, iam_name: str) -> str:
+    """Of a team's customer-managed policy: where it stands, which may be elsewhere than ours."""
+    standing = view.objects.get((team, policy))
+    if standing is not None:
+        return standing.made.name
+    return customer_arn(view.account, policy_path(view), iam_name)
+
+
 def is_ours(view: AccountView, arn: str) -> bool:
-    """Whether `arn` names a customer-managed policy under our path."""
-    return arn.startswith(customer_arn(view.account, policy_path(view), ""))
+    """Whether `arn` names a customer-managed policy under our path, or one that we took over."""
+    if arn.startswith(customer_arn(view.account, policy_path(view), "")):
+        return True
+    if not arn.startswith(customer_arn(view.account, "/", "")):
+        return False  # AWS's own, which most are
+    return any(made.made.name == arn for made in view.objects.values())
+
+
+def same_principal(row: GrantRow, state: PrincipalState) -> bool:
+    """Whether what was written for `row` was written to this very principal, for all we know."""
+    return row.principal_id in (None, state.unique_id)
 
 
 def holders(

@@ -25,6 +25,7 @@ class Parking:
     _parked: dict[Hashable, _Parked] = field(default_factory=dict)
     _weather_since: dict[Hashable, datetime] = field(default_factory=dict)
     _weather_last: dict[Hashable, datetime] = field(default_factory=dict)
+    _heeded: dict[Hashable, int] = field(default_factory=dict)
 
     def park(self, subject: Hashable, now: datetime) -> datetime:
         """Leaves `subject` alone for a while after a refusal; returns when it is tried again."""
@@ -36,6 +37,12 @@ class Parking:
     def parked(self, subject: Hashable, now: datetime) -> bool:
         entry = self._parked.get(subject)
         return entry is not None and now < entry.next_try_at
+
+    def heed(self, subject: Hashable, position: int) -> None:
+        """A person's word at `position` wants `subject` tried at once; each word counts once."""
+        if self._heeded.get(subject) != position:
+            self._heeded[subject] = position
+            self._parked.pop(subject, None)
 
     def weather(self, subject: Hashable, now: datetime) -> bool:
         """Notes a failure that may pass; true when it has lasted long enough to be called stuck."""
@@ -64,6 +71,6 @@ class Parking:
 
     def forget(self, living: set[Hashable]) -> None:
         """Drops what is no longer a subject, so that memory stays bounded."""
-        for memory in (self._parked, self._weather_since, self._weather_last):
+        for memory in (self._parked, self._weather_since, self._weather_last, self._heeded):
             for subject in [known for known in memory if known not in living]:
                 del memory[subject]

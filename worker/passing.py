@@ -198,4 +198,14 @@ def newest_position(row: GrantRow) -> int:
         row.revoked.position if row.revoked else 0,
         row.written_position or 0,
         row.closed.position if row.closed else 0,
+        retried_at(row),
     )
+
+
+def retried_at(row: GrantRow) -> int:
+    """Where a person's word that it be tried again stands, which nothing has answered yet; else 0.
+
+    What comes of it is told anew, were it the same as before.
+    """
+    retried = row.trouble is not None and row.trouble.kind == "retry"
+    return row.trouble.since.position if row.trouble is not None and retried else 0

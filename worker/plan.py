@@ -14,10 +14,9 @@ from ledger.project import GrantRow
 from ledger.state import AccountView
 from worker.desired import (
     WantedPolicy,
-    customer_arn,
     holders,
     is_ours,
-    policy_path,
+    policy_arn,
     wanted_attachments,
     wanted_policies,
 )
@@ -140,6 +139,8 @@ def _grant_step(
     trouble = row.trouble.kind if row.trouble else None
     if trouble == "missing":
         return None  # under `drift: warn` what somebody took away stays away
+    if trouble == "retry":
+        return WriteGrant(row, "first" if row.written_position is None else "change")
     if trouble == "refused" and not retry_refused and row.policy_position == defined.position:
         return None
     if row.written_position is None:
@@ -244,13 +245,13 @@ def _attachments_of(view: AccountView, row: GrantRow, now: datetime) -> RemoveAt
     kept: list[GrantId] = []
     for arn in _may_hold(view, row):
         needed_by = holders(others, view, principal, arn)
-        seen = view.sighting(principal, arn)
+        ours = is_ours(view, arn) or view.ours(principal, arn)
         if needed_by:
             kept += [other.grant.id for other in needed_by]
-        elif is_ours(view, arn) or (seen is not None and not seen.present):
+        elif ours:
             detach.append(arn)
         else:
-            (unsure if seen is None else left).append(arn)
+            (unsure if ours is None else left).append(arn)
     kept_for = tuple(dict.fromkeys(kept))
     return RemoveAttachments(principal, tuple(detach), kept_for, tuple(left), tuple(unsure))
 
@@ -258,7 +259,8 @@ def _attachments_of(view: AccountView, row: GrantRow, now: datetime) -> RemoveAt
 def _may_hold(view: AccountView, row: GrantRow) -> tuple[str, ...]:
     """Every attachment that may stand for `row`, evidence of it lost in a crash or not.
 
-    A foreign policy was sighted, for this very grant, before our attach; one of ours has its name.
+    A foreign policy was sighted, for this very grant, before our attach, or was taken over for its
+    policy and principal; one of ours has its name.
     """
     arns = [made.name for made in row.made if made.kind == "attachment"]
     key = (row.grant.team, row.grant.policy)
@@ -266,10 +268,16 @@ def _may_hold(view: AccountView, row: GrantRow) -> tuple[str, ...]:
     if defined is not None:
         arns += [arn for arn in wanted_attachments(view, defined.policy) if is_ours(view, arn)]
     elif retired is not None:
-        arns.append(customer_arn(view.account, policy_path(view), retired.iam_name))
+        arns.append(policy_arn(view, *key, retired.iam_name))
     arns += [
         seen.policy_arn
         for seen in view.sightings.values()
         if (seen.grant.id, seen.grant.turn) == row.key
+    ]
+    who = row.grant.principal.key
+    arns += [
+        word.policy_arn
+        for word, _ in view.adopted.values()
+        if (word.team, word.policy) == key and word.principal and word.principal.key == who
     ]
     return tuple(dict.fromkeys(arns))

@@ -10,7 +10,14 @@ import structlog
 
 from ledger.events import Made, PolicyDeleted, PolicyWritten
 from worker.account import Answer, ManagedPolicyState
-from worker.desired import TAG_LEDGER, TAG_POLICY, TAG_TEAM, WantedPolicy, policy_tags
+from worker.desired import (
+    TAG_LEDGER,
+    TAG_POLICY,
+    TAG_TEAM,
+    WantedPolicy,
+    customer_arn,
+    policy_tags,
+)
 from worker.documents import MANAGED_CHARS_MAX, VERSIONS_MAX, canonical
 from worker.errors import AwsMissing, AwsRefused
 from worker.passing import Pass
@@ -51,8 +58,10 @@ async def _write(now_in: Pass, step: WritePolicy) -> None:
             f"has room for {MANAGED_CHARS_MAX:,}. Split it into two policies",
         )
     standing = await now_in.aws.read_policy(wanted.arn)
+    arn = wanted.arn
     if standing is None:
         answers = [await _create(now_in, wanted)]
+        arn = answers[0].arn or customer_arn(now_in.context.account, wanted.path, wanted.name)
     else:
         await _check_ours(now_in, wanted)
         answers = await _bring_up(now_in, wanted, standing)
@@ -60,7 +69,7 @@ async def _write(now_in: Pass, step: WritePolicy) -> None:
         account=now_in.context.account,
         team=wanted.team,
         policy=wanted.policy,
-        made=Made("policy", wanted.arn, wanted.document.sha256),
+        made=Made("policy", arn, wanted.document.sha256),
         policy_position=wanted.position,
         requests=tuple(answer.request_id for answer in answers if answer.request_id),
         confirmed_at=max((answer.confirmed_at for answer in answers), default=now_in.now),
@@ -82,7 +91,8 @@ async def _create(now_in: Pass, wanted: WantedPolicy) -> Answer:
         raise AwsRefused(
             "conflict",
             f"a policy called {wanted.name} stands outside {wanted.path}; it is not ours and is "
-            "left alone. Rename or delete it, or rename the policy in the YAML",
+            "left alone. Take it over (`iam-ledger adopt`), rename or delete it, or rename the "
+            "policy in the YAML",
         )
     return answer
 
@@ -97,8 +107,9 @@ async def _check_ours(now_in: Pass, wanted: WantedPolicy) -> None:
 def _foreign(arn: str, tags: dict[str, str]) -> str:
     shown = ", ".join(f"{key}={tags.get(key, '-')}" for key in (TAG_LEDGER, TAG_TEAM, TAG_POLICY))
     return (
-        f"{arn} stands under our path without our tags ({shown}): another installation's, or made "
-        "by hand. It is left alone; delete it, or give this ledger another `policy_path`"
+        f"{arn} stands without our tags ({shown}): another installation's, or made by hand. It is "
+        "left alone. Take it over (`iam-ledger adopt`), delete it, or give this ledger another "
+        "`policy_path`"
     )
 
 

@@ -16,7 +16,7 @@ from worker.account import AwsAccount
 from worker.desired import wanted_policies
 from worker.drifting import record_drift
 from worker.errors import AwsError
-from worker.passing import Context, Pass, PassAbandoned
+from worker.passing import Context, Pass, PassAbandoned, retried_at
 from worker.plan import Work, plan
 from worker.policies import delete_policies, write_policies
 from worker.removing import remove_due
@@ -52,6 +52,7 @@ async def reconcile(
     Raises AccountClosed and ledger.errors.LedgerUnavailable; every other failure is in the outcome.
     """
     now_in = Pass(context, aws, view)
+    _heed_words(now_in)
     time_known = await time_told(now_in)
     planned_for = context.now()
     abandoned = True
@@ -75,6 +76,18 @@ async def reconcile(
         boundary=next_boundary(after.rows, after=planned_for),
         observed=observed,
     )
+
+
+def _heed_words(now_in: Pass) -> None:
+    """What a person has taken over, or wants tried again, waits no longer for its turn."""
+    view, parking = now_in.view, now_in.context.parking
+    for row in view.rows:
+        if position := retried_at(row):
+            parking.heed(row.key, position)
+            parking.heed(("policy", row.grant.team, row.grant.policy), position)
+    for key, written in view.objects.items():
+        if written.policy_position == 0:
+            parking.heed(("policy", *key), view.object_positions[key])
 
 
 async def time_told(now_in: Pass) -> bool:

@@ -13,7 +13,7 @@ import structlog
 
 from ledger.events import Applied, Made, Pin, Refused, Sighted, ref
 from ledger.model import Policy
-from ledger.project import GrantRow
+from ledger.project import GrantRow, sighting_name
 from ledger.state import DefinedPolicy
 from worker.account import Answer, PrincipalState, SourceDocument
 from worker.desired import (
@@ -21,11 +21,12 @@ from worker.desired import (
     holders,
     is_ours,
     pin_of,
+    same_principal,
     wanted_attachments,
 )
 from worker.documents import Document, NotCopyable, canonical, size_of
 from worker.errors import AwsMissing
-from worker.passing import Pass
+from worker.passing import Pass, newest_position, retried_at
 from worker.plan import Reason, WriteGrant
 from worker.removing import remove_due
 from worker.timing import writable
@@ -116,7 +117,8 @@ async def _refuse(
     elif row.written_position is not None or await _found_unrecorded(now_in, row, defined, state):
         await now_in.aws.delete_inline(principal, name)
     event = Refused(ref(row.grant), cannot.code, cannot.message, defined.position)
-    await now_in.record(event, cause=max(row.granted.position, defined.position))
+    cause = max(row.granted.position, defined.position, retried_at(row))
+    await now_in.record(event, cause=cause)
     log.warning("grant_refused", grant=row.grant.id, code=cannot.code, why=cannot.message)
 
 
@@ -138,14 +140,13 @@ async def _found_unrecorded(
     ):
         return False
     made = (Made("inline", name, canonical(state.inline[name]).sha256),)
-    await _applied(now_in, row, defined, "first", made=made, pins=(), answers=[])
+    await _applied(now_in, row, defined, "first", state=state, made=made, pins=(), answers=[])
     return True
 
 
 def _cause(row: GrantRow, defined: DefinedPolicy) -> int:
-    """What a success answers: the line, the policy's newest text, or the refusal before it."""
-    refused = row.trouble if row.trouble is not None and row.trouble.kind == "refused" else None
-    since = 0 if refused is None else refused.since.position
+    """What a success answers: the line, the policy's newest text, or the trouble before it."""
+    since = 0 if row.trouble is None else row.trouble.since.position
     return max(row.granted.position, defined.position, since)
 
 
@@ -155,6 +156,7 @@ async def _applied(
     defined: DefinedPolicy,
     reason: Reason,
     *,
+    state: PrincipalState,
     made: tuple[Made, ...],
     pins: tuple[Pin, ...],
     answers: list[Answer],
@@ -168,6 +170,7 @@ async def _applied(
         policy_position=defined.position,
         requests=tuple(answer.request_id for answer in answers if answer.request_id),
         confirmed_at=max((answer.confirmed_at for answer in answers), default=now_in.now),
+        principal_id=state.unique_id,
     )
     await now_in.record(event, cause=_cause(row, defined))
     now_in.context.metrics.steps.labels(reason).inc()
@@ -206,7 +209,7 @@ async def _write_copy(
             )
         )
     made = (Made("inline", name, document.sha256),)
-    await _applied(now_in, row, defined, reason, made=made, pins=pins, answers=answers)
+    await _applied(now_in, row, defined, reason, state=state, made=made, pins=pins, answers=answers)
 
 
 def _holds(state: PrincipalState, name: str, document: Document) -> bool:
@@ -267,13 +270,13 @@ async def _write_attachments(
     for arn in wanted:
         now_in.check_stop()
         if not is_ours(now_in.view, arn):
-            await _sight(now_in, row, arn, present=arn in state.attached)
+            await _sight(now_in, row, arn, state)
         if arn not in state.attached:
             answers.append(await _attach(now_in, row, arn))
     if not tight:
         answers += [await now_in.aws.detach(principal, arn) for arn in dropped]
     made = tuple(Made("attachment", arn, None) for arn in wanted)
-    await _applied(now_in, row, defined, reason, made=made, pins=pins, answers=answers)
+    await _applied(now_in, row, defined, reason, state=state, made=made, pins=pins, answers=answers)
 
 
 async def _attach(now_in: Pass, row: GrantRow, arn: str) -> Answer:
@@ -297,27 +300,30 @@ def _check_slots(row: GrantRow, wanted: tuple[str, ...], attached: frozenset[str
         )
 
 
-async def _sight(now_in: Pass, row: GrantRow, arn: str, *, present: bool) -> None:
+async def _sight(now_in: Pass, row: GrantRow, arn: str, state: PrincipalState) -> None:
     """Records, before our first attach, whether it stood already.
 
     Not asked while another grant of ours holds the attachment (by evidence, or by this very pass),
-    nor twice for one grant: after a crash, sighted absent and now present is our own doing.
+    nor twice for one grant: after a crash, sighted absent and now present is our own doing. Nor of
+    what was taken over since the grant. All of it is asked anew of a principal made anew.
     """
-    principal = row.grant.principal
+    view, principal, present = now_in.view, row.grant.principal, arn in state.attached
     if (principal.key, arn) in now_in.sighted:
         return
-    others = (other for other in now_in.view.rows if other.key != row.key)
-    if any(
-        any(made.name == arn for made in other.made)
-        for other in holders(others, now_in.view, principal, arn)
-    ):
+    same = same_principal(row, state)
+    others = (other for other in view.rows if other.key != row.key)
+    for holder in (row, *holders(others, view, principal, arn)):
+        if same_principal(holder, state) and any(made.name == arn for made in holder.made):
+            return
+    adopted = view.adopted.get(sighting_name(principal, arn))
+    if same and present and adopted is not None and row.granted.position < adopted[1]:
+        now_in.sighted.add((principal.key, arn))
         return
-    seen = now_in.view.sighting(principal, arn)
-    if seen is not None and (seen.grant.id, seen.grant.turn) == row.key:
+    seen = view.sighting(principal, arn)
+    if same and seen is not None and (seen.grant.id, seen.grant.turn) == row.key:
         return
-    if any(made.name == arn for made in row.made):
-        return
-    await now_in.record(Sighted(ref(row.grant), arn, present), cause=row.granted.position)
+    cause = row.granted.position if same else newest_position(row)
+    await now_in.record(Sighted(ref(row.grant), arn, present), cause=cause)
     now_in.sighted.add((principal.key, arn))
 
 
@@ -332,8 +338,5 @@ def _dropped(now_in: Pass, row: GrantRow, wanted: tuple[str, ...]) -> tuple[str,
         for made in row.made
         if made.name not in wanted
         and not holders(others, now_in.view, principal, made.name)
-        and (
-            is_ours(now_in.view, made.name)
-            or ((seen := now_in.view.sighting(principal, made.name)) and not seen.present)
-        )
+        and (is_ours(now_in.view, made.name) or now_in.view.ours(principal, made.name))
     )

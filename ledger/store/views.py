@@ -15,6 +15,7 @@ from ledger.errors import ChainBroken, UnknownEvent
 from ledger.events import (
     AccountMapped,
     AccountUnmapped,
+    Adopted,
     Held,
     Ingested,
     PolicyDefined,
@@ -181,6 +182,7 @@ async def accounts_to_keep(connection: AsyncConnection) -> tuple[AccountId, ...]
     found = {key.account for words in (mapped, objects) for key in words.unreadable}
     found |= {key.account for key in _words(mapped, AccountMapped)}
     found |= {key.account for key in _words(objects, PolicyWritten)}
+    found |= {key.account for key in _words(objects, Adopted)}
     found |= {row.account for row in owing}
     return tuple(AccountId(account) for account in sorted(found))
 

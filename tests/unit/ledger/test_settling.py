@@ -62,7 +62,7 @@ def applied(what: GrantRef, *made: Made) -> Applied:
 
 
 MISSING = DriftFound(PROD, "missing", "inline user/ana x", ref(ANA), None, None, NOON, None)
-TROUBLES = {
+TROUBLES: dict[str, Event] = {
     "stuck": Stuck(PROD, "NoSuchEntity", "no such user", ref(ANA)),
     "refused": Refused(ref(ANA), "inline-budget", "too large", 1),
     "missing": MISSING,
