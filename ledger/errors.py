@@ -66,3 +66,7 @@ class NotFound(LedgerError):
 
 class NotNow(LedgerError):
     """What a person asks of a grant makes no sense as it stands: nothing was appended."""
+
+
+class Fenced(LedgerError):
+    """Another worker keeps these accounts since: nothing was recorded, and nothing may be done."""

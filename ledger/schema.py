@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration that this program expects (a test holds it equal to alembic's head)."""
 
 metadata = MetaData(
@@ -195,3 +195,26 @@ sources = Table(
     PrimaryKeyConstraint("arn", "version"),
 )
 """Texts of AWS-managed policies, so that "who could do that then" has an answer later."""
+
+replicas = Table(
+    "replicas",
+    metadata,
+    _text("instance", nullable=False),
+    _text("name", nullable=False),
+    Column("alone", Integer, nullable=False),
+    _instant("seen_at", nullable=False),
+    _instant("lives_until", nullable=False),
+    PrimaryKeyConstraint("instance"),
+)
+"""The workers of this ledger, each by what no other process has: how they share it."""
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("shard", Integer, nullable=False, autoincrement=False),
+    Column("token", BigInteger, nullable=False),
+    _text("instance"),
+    _instant("held_until", nullable=False),
+    PrimaryKeyConstraint("shard"),
+)
+"""Which of them keeps a shard of the accounts; a row is never deleted, so that tokens only grow."""

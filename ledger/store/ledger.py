@@ -23,6 +23,7 @@ from ledger.store.dialect import (
     check_server,
     dispose,
     file_of,
+    for_leasing,
     for_reading,
     for_writing,
     open_engine,
@@ -30,6 +31,7 @@ from ledger.store.dialect import (
     triggers,
     weather,
 )
+from ledger.store.leases import Fence, check_fences
 
 DRAFTS_A_COMMIT_MAX = 10_000
 """A commit of this size holds the append lock for about 0.2 s."""
@@ -43,6 +45,7 @@ _VERSIONS = "alembic_version"
 class _Waiting:
     drafts: Sequence[Draft]
     now: datetime
+    fence: Fence | None
     done: asyncio.Future[Appended]
 
     def set_result(self, appended: Appended) -> None:
@@ -67,6 +70,7 @@ class Ledger:
         self._engine = open_engine(url, address=address)
         self._reader = for_reading(self._engine)
         self._writer = for_writing(self._engine)
+        self._leaser = for_leasing(self._engine)
         self._waiting: dict[_Waiting, None] = {}
         self._turn = asyncio.Lock()
 
@@ -92,14 +96,24 @@ class Ledger:
             async with self._writer.begin() as connection:
                 yield connection
 
-    async def append(self, drafts: Sequence[Draft], *, now: datetime) -> Appended:
+    @asynccontextmanager
+    async def leasing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction of one worker at a time, for `ledger.store.leases`; holds up no append."""
+        with weather():
+            async with self._leaser.begin() as connection:
+                yield connection
+
+    async def append(
+        self, drafts: Sequence[Draft], *, now: datetime, fence: Fence | None = None
+    ) -> Appended:
         """Appends in one commit, shared with whoever else is waiting to append.
 
         Recorded at the latest `now` of those who share it, and never before what stands already.
         Returns when the commit is durable. Repeating it after any failure is safe: what stands
-        already is skipped.
+        already is skipped. Raises Fenced where `fence` is void by the time of the commit; None:
+        whoever appends shares nothing out.
         """
-        mine = _Waiting(drafts, now, asyncio.get_running_loop().create_future())
+        mine = _Waiting(drafts, now, fence, asyncio.get_running_loop().create_future())
         self._waiting[mine] = None
         try:
             async with self._turn:
@@ -146,6 +160,7 @@ class Ledger:
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         """One append for all: what each asked costs as little as if one had asked for it all."""
         async with self.writing() as connection:
+            await check_fences(connection, {one.fence for one in batch if one.fence is not None})
             appended = await append(
                 connection,
                 [draft for waiting in batch for draft in waiting.drafts],

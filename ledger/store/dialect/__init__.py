@@ -30,6 +30,7 @@ __all__ = [
     "delete_rows",
     "dispose",
     "file_of",
+    "for_leasing",
     "for_reading",
     "for_writing",
     "insert_rows",
@@ -77,6 +78,13 @@ def for_writing(engine: AsyncEngine) -> AsyncEngine:
     """The same engine, each transaction of which takes the append lock before all else."""
     if on_postgresql(engine):
         return postgresql.for_writing(engine)
+    return sqlite.for_writing(engine)
+
+
+def for_leasing(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, for one worker at a time to say what it keeps; appends go on meanwhile."""
+    if on_postgresql(engine):
+        return postgresql.for_leasing(engine)
     return sqlite.for_writing(engine)
 
 

@@ -31,6 +31,9 @@ OLDEST = 15
 APPEND_LOCK = 0x1A4D_1ED6_0001
 """An advisory lock, each database having its own; the number means nothing."""
 
+LEASE_LOCK = 0x1A4D_1ED6_0003
+"""Another: held while workers share the accounts out, which no long append may hold up."""
+
 FROZEN_WRITER_MAX_S = 300
 """How long a writer may keep the append lock without a word; the server then ends it. Reading
 provenance takes seconds, and no statement of ours counts."""
@@ -60,11 +63,13 @@ def open_engine(url: URL, *, address: Address, busy_timeout_s: float) -> AsyncEn
             f"{shown(url)} needs the driver for PostgreSQL ({error.name}), which is not "
             "installed: pip install 'iam-ledger[postgres]'"
         ) from error
-    lock = (
-        f"SELECT set_config('lock_timeout', '{int(busy_timeout_s * 1000)}ms', true), "
-        "set_config('idle_in_transaction_session_timeout', "
-        f"'{FROZEN_WRITER_MAX_S}s', true), pg_advisory_xact_lock({APPEND_LOCK})"
-    )
+
+    def locking(number: int) -> str:
+        return (
+            f"SELECT set_config('lock_timeout', '{int(busy_timeout_s * 1000)}ms', true), "
+            "set_config('idle_in_transaction_session_timeout', "
+            f"'{FROZEN_WRITER_MAX_S}s', true), pg_advisory_xact_lock({number})"
+        )
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def _open(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> None:
@@ -72,8 +77,9 @@ def open_engine(url: URL, *, address: Address, busy_timeout_s: float) -> AsyncEn
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
-        if connection.get_execution_options().get("ledger_append_lock"):
-            connection.exec_driver_sql(lock)
+        lock = connection.get_execution_options().get("ledger_lock")
+        if lock is not None:
+            connection.exec_driver_sql(locking(lock))
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def _part(context: ExceptionContext) -> None:
@@ -103,7 +109,12 @@ def for_reading(engine: AsyncEngine) -> AsyncEngine:
 
 def for_writing(engine: AsyncEngine) -> AsyncEngine:
     """The same engine, taking the append lock first; each statement sees what is committed."""
-    return engine.execution_options(isolation_level="READ COMMITTED", ledger_append_lock=True)
+    return engine.execution_options(isolation_level="READ COMMITTED", ledger_lock=APPEND_LOCK)
+
+
+def for_leasing(engine: AsyncEngine) -> AsyncEngine:
+    """The same engine, taking the lock of those who share the accounts out."""
+    return engine.execution_options(isolation_level="READ COMMITTED", ledger_lock=LEASE_LOCK)
 
 
 def check_server(connection: Connection) -> None:

@@ -9,7 +9,16 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.errors import LedgerRefused
-from ledger.schema import account_status, checkpoints, events, grants, latest, sources
+from ledger.schema import (
+    account_status,
+    checkpoints,
+    events,
+    grants,
+    latest,
+    leases,
+    replicas,
+    sources,
+)
 
 Duty = Literal["ingest", "worker", "audit"]
 DUTIES: tuple[Duty, ...] = get_args(Duty)
@@ -23,13 +32,20 @@ _APPENDING = {
     checkpoints.name: "SELECT, INSERT",
     account_status.name: "SELECT",
     sources.name: "SELECT",
+    replicas.name: "SELECT",
+    leases.name: "SELECT",
     VERSION: "SELECT",
 }
 
 MAY: dict[Duty, dict[str, str]] = {
     "ingest": _APPENDING,
     "worker": _APPENDING
-    | {account_status.name: "SELECT, INSERT, DELETE", sources.name: "SELECT, INSERT"},
+    | {
+        account_status.name: "SELECT, INSERT, DELETE",
+        sources.name: "SELECT, INSERT",
+        replicas.name: "SELECT, INSERT, DELETE",
+        leases.name: "SELECT, INSERT, UPDATE",
+    },
     "audit": dict.fromkeys(_APPENDING, "SELECT"),
 }
 """Duty -> table -> privileges."""
