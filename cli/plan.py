@@ -1,6 +1,7 @@
 """`plan`: what `ingest` would append, and when it would stop; and how both are told.
 
-Invariant: nothing is appended, and `ingest --dry-run` is this very code.
+Invariant: nothing is appended, and `ingest --dry-run` is this very code. With `--aws` no account is
+changed either (`cli.rehearsing`).
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import click
 from cli import problems, render
 from cli.directory import Files, read_directory, wrong_directory
 from cli.exits import Exit
-from cli.options import speaking, with_database, with_output
+from cli.options import AccountType, speaking, with_database, with_output
 from cli.request import Flags, check_teams, request_of, with_reading
 from cli.session import Session
 from cli.summary import append_summary
@@ -30,6 +31,19 @@ FORMATS = ("table", "json", "markdown")
 @click.command("plan")
 @with_reading
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
+@click.option(
+    "--aws",
+    is_flag=True,
+    help="Also read every account and show what a worker would do there; writes nothing.",
+)
+@click.option(
+    "--account",
+    "accounts",
+    type=AccountType(),
+    multiple=True,
+    metavar="ID",
+    help="With --aws: only this account; repeatable.",
+)
 @with_output(*FORMATS)
 @with_database
 @speaking
@@ -41,15 +55,56 @@ def command(
     allow_revocations: int | None,
     allow_stale: bool,
     detailed_exitcode: bool,
+    aws: bool,
+    accounts: tuple[str, ...],
     output: render.Format,
 ) -> int:
-    """Show what `ingest` of CONFIG would append, and whether it would stop. Appends nothing."""
+    """Show what `ingest` of CONFIG would append, and whether it would stop. Appends nothing.
+
+    With --aws also what a worker would do after it, in every account: its calls, their sizes, and
+    what would be refused. The accounts are only read; it needs credentials as `worker` does.
+    """
+    if accounts and not aws:
+        raise click.UsageError("--account goes with --aws")
     files = read_directory(config)
     difference = look(session, files, Flags(teams, allow_revocations, allow_stale))
-    code = show(session, config, difference, output)
-    if code == Exit.DONE and detailed_exitcode and difference.changes:
+    changes = difference.changes
+    if aws and not difference.report.errors:
+        code, steps = _rehearse(session, config, difference, accounts, output)
+        changes = changes or steps
+    else:
+        code = show(session, config, difference, output)
+    if code == Exit.DONE and detailed_exitcode and changes:
         return Exit.FOUND
     return code
+
+
+def _rehearse(
+    session: Session,
+    config: Path,
+    difference: "Difference",
+    accounts: tuple[str, ...],
+    output: render.Format,
+) -> tuple[Exit, bool]:
+    """What `ingest` and then a worker would do; and whether the worker would do anything."""
+    from cli import rehearsals, reports
+    from cli.rehearsing import rehearse
+
+    found, terminal = rehearse(session, difference, accounts), session.terminal
+    code = show(session, config, difference, output, {"aws": rehearsals.document_of(found)})
+    if output == "markdown":
+        room = reports.MARKDOWN_CHARS_MAX - len(reports.markdown_of(difference))
+        terminal.data(rehearsals.markdown_of(found, chars_max=room))  # one comment holds both
+    elif output != "json":
+        width = terminal.width if terminal.interactive else None
+        terminal.prose(rehearsals.text_of(found, width=width, color=terminal.color))
+    append_summary(
+        session,
+        lambda room: rehearsals.markdown_of(found, chars_max=room // reports.BYTES_A_CHARACTER_MAX),
+    )
+    if rehearsals.failed(found):
+        code = Exit.FAILED
+    return code, any(each.steps for each in found.accounts)
 
 
 def look(session: Session, files: Files, flags: Flags) -> "Difference":

@@ -151,11 +151,11 @@ class Session:
                 "run the newer program that made it. Nothing was changed"
             ) from None
 
-    def start_logs(self) -> None:
-        """Logs go to stderr from here on; commands that only ask never call it."""
+    def start_logs(self, only: str | None = None) -> None:
+        """Logs go to stderr from here on, those of level `only` and above; else as flags say."""
         from cli import logs
 
-        level = "debug" if self.verbose else "error" if self.terminal.quiet else None
+        level = only or ("debug" if self.verbose else "error" if self.terminal.quiet else None)
         logs.configure(
             self.terminal.err,
             how=self.environment.chosen(LOG_FORMAT, logs.FORMATS),

@@ -1,0 +1,262 @@
+"""`plan --aws` below its command: what is rehearsed is what the worker then does, call by call."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import pytest
+
+from cli.difference import Difference
+from cli.rehearsals import Told
+from cli.rehearsing import words_of
+from ledger.account_words import AccountWords
+from ledger.ingest import IngestRequest, plan
+from ledger.model import AccountId
+from ledger.project import GrantRow
+from ledger.store.views import closed_rows_of, read_account
+from tests.support.builders import Files, at, directory, permanent, policy, temporary
+from tests.support.fake_aws.account import FakeGate
+from tests.support.stage import ANA, DEV, PROD, Stage
+from worker.metrics import Metrics
+from worker.rehearsal import Rehearsal, Rehearsing
+from worker.rehearsed import Step
+
+OURS = f"arn:aws:iam::{PROD}:policy/iam-ledger/"
+
+
+def allowing(*actions: str) -> dict[str, object]:
+    statement = {"effect": "Allow", "actions": list(actions), "resources": ["*"]}
+    return policy(custom_statements=[statement])
+
+
+async def foreseen(stage: Stage, files: Files) -> list[AccountWords]:
+    """What the ledger would say of each account if `files` were ingested now."""
+    now = stage.clock.now()
+    report = await plan(stage.ledger, IngestRequest(files=files, now=now, consent=1_000_000))
+    return await words_of(stage.ledger, Difference(report, now), frozenset())
+
+
+async def rehearse(stage: Stage, files: Files) -> dict[AccountId, Rehearsal]:
+    """What a worker would do if `files` were ingested now."""
+    gate, words = FakeGate(stage.aws), await foreseen(stage, files)
+
+    async def read_closed(account: AccountId, names: list[str]) -> tuple[GrantRow, ...]:
+        async with stage.ledger.reading() as connection:
+            return await closed_rows_of(connection, account, names)
+
+    rehearsing = Rehearsing(
+        gate, stage.clock, read_closed, Metrics(), observing=asyncio.Semaphore(8)
+    )
+    found = [await stage.clock.run(rehearsing.rehearse(each)) for each in words]
+    return {each.account: each for each in found}
+
+
+def said(step: Step) -> str:
+    """A step as the fake names the call."""
+    who = "" if step.principal is None else step.principal.kind.value.capitalize()
+    call = step.call.replace(f"{who}Policy", "") if who else step.call
+    name = {
+        "Put": "put_inline",
+        "Delete": "delete_inline",
+        "Attach": "attach",
+        "Detach": "detach",
+        "CreatePolicy": "create_policy",
+        "CreatePolicyVersion": "create_policy_version",
+        "DeletePolicyVersion": "delete_policy_version",
+        "DeletePolicy": "delete_policy",
+    }[call]
+    if step.principal is not None:
+        return f"{name} {step.principal.key} {step.name}"
+    about = step.name.partition(":policy")[2] if name == "create_policy" else step.name
+    return f"{name} {about}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What was ingested and carried out, what happened since, and what is to be ingested now."""
+
+    now: Files
+    before: Files | None = None
+    since: Callable[[Stage], None] = lambda _: None
+    hours: float = 0
+
+
+def _foreign(sid: str) -> str:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": "sns:Publish", "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _a_foreigner_and_no_room(stage: Stage) -> None:
+    iam = stage.aws.iam(PROD)
+    iam.create_policy("Payments-Look", "/", _foreign("a"), {})
+    iam.put_inline(ANA, "somebody-elses", _foreign("y" * 1_900))
+
+
+def _by_hand(stage: Stage) -> None:
+    stage.aws.iam(PROD).detach(ANA, f"{OURS}payments-look")
+
+
+def _five_versions(stage: Stage) -> None:
+    for number in range(4):
+        stage.aws.iam(PROD).create_version(f"{OURS}payments-look", _foreign(f"v{number}"))
+
+
+LOOKING = directory(standing=[permanent("ana", "bob", roles=["ci"], groups=["devs"])])
+FIXING = directory(windows=[temporary(expires_at=at(3)), temporary("bob", expires_at=at(20))])
+CHANGED = {"look": allowing("s3:ListBucket"), "fix": allowing("sqs:*")}
+
+SCENES = {
+    "the first day": Scene(
+        directory(
+            standing=[permanent("ana", roles=["ci"], groups=["devs"])],
+            windows=[temporary(expires_at=at(3)), temporary(environment="dev", duration="1h")],
+        )
+    ),
+    "lines and a policy taken out": Scene(
+        directory(policies={"fix": policy()}, windows=[temporary(expires_at=at(3))]), LOOKING
+    ),
+    "policies with other content": Scene(
+        directory(policies=CHANGED, standing=[permanent("ana", "bob")]), LOOKING
+    ),
+    "a copy under a policy with other content": Scene(
+        directory(policies=CHANGED, windows=[temporary(expires_at=at(3))]), FIXING
+    ),
+    "an end that is moved": Scene(directory(windows=[temporary(expires_at=at(9))]), FIXING),
+    "ends that came while no worker ran": Scene(FIXING, FIXING, hours=5),
+    "another account for an environment": Scene(
+        directory(accounts={"prod": DEV}, windows=[temporary(expires_at=at(3))]), FIXING
+    ),
+    "a fifth version": Scene(
+        directory(policies=CHANGED, standing=[permanent("ana")]), LOOKING, _five_versions
+    ),
+    "what does not fit, is foreign, or is nobody": Scene(
+        directory(
+            policies={"look": policy(), "fix": policy()},
+            standing=[permanent("ana")],
+            windows=[temporary(expires_at=at(3)), temporary("zoe", expires_at=at(3))],
+        ),
+        since=_a_foreigner_and_no_room,
+    ),
+    "what somebody took away by hand": Scene(LOOKING, LOOKING, _by_hand),
+    "nothing to do": Scene(LOOKING, LOOKING),
+    "an end that is to come": Scene(
+        directory(windows=[temporary(starts_at=at(2), expires_at=at(3))])
+    ),
+}
+
+
+async def _played(stage: Stage, scene: Scene) -> None:
+    """Everything up to the instant at which somebody asks what would happen."""
+    if scene.before is not None:
+        await stage.ingest(scene.before)
+        process = stage.process()
+        await stage.clock.run(process.once())
+        await process.stop()
+    scene.since(stage)
+    await stage.clock.advance(hours=scene.hours, minutes=5)
+
+
+async def _check_foreseen(stage: Stage, words: list[AccountWords]) -> None:
+    """What was foreseen of the ledger is, to the position, what an ingest has made of it."""
+    async with stage.ledger.reading() as connection:
+        read = [await read_account(connection, each.account) for each in words]
+    # What names the ledger is made with its first event.
+    named = [replace(a, ledger_id=b.ledger_id) for a, b in zip(words, read, strict=True)]
+    assert [each.view() for each in named] == read
+
+
+@pytest.mark.parametrize("name", SCENES)
+async def test_what_is_rehearsed_is_what_the_worker_then_does_and_nothing_is_written_before(
+    stage: Stage, name: str
+) -> None:
+    scene = SCENES[name]
+    await _played(stage, scene)
+    head, writes = len(await stage.recorded()), len(stage.aws.made())
+
+    rehearsed = await rehearse(stage, scene.now)
+
+    assert (len(await stage.recorded()), len(stage.aws.made())) == (head, writes)
+    words = await foreseen(stage, scene.now)
+    await stage.ingest(scene.now)
+    await _check_foreseen(stage, words)
+    process = stage.process()
+    await stage.clock.run(process.once())
+    since = stage.aws.made()[writes:]
+    for account, found in rehearsed.items():
+        done = [f"{call.operation} {call.about}" for call in since if call.account == account]
+        assert [said(step) for step in found.steps] == done, account
+    assert set(rehearsed) == set(process.keepers)
+
+
+async def test_what_cannot_be_done_is_told_with_its_reason_and_fails(stage: Stage) -> None:
+    scene = SCENES["what does not fit, is foreign, or is nobody"]
+    await _played(stage, scene)
+    found = (await rehearse(stage, scene.now))[PROD]
+    told = Told(found)
+    item = told.item()
+    assert told.failed
+    (refused,), (conflict,), (stuck,) = (
+        cast("Any", item[key]) for key in ("refused", "conflicts", "stuck")
+    )
+    assert (refused["principal"], refused["code"]) == ("ana", "inline-budget")
+    assert "used by 1 other inline" in refused["message"]
+    assert (conflict["policy"], conflict["code"]) == ("look", "conflict")
+    assert (stuck["principal"], stuck["code"]) == ("zoe", "NoSuchEntity")
+
+
+async def test_drift_and_what_stands_already_and_what_is_to_come_are_told_and_fail_nothing(
+    stage: Stage,
+) -> None:
+    arn = stage.aws.publish("ReadOnlyAccess", _foreign("read"))
+    policies = {"look": policy(managed_policies=[arn]), "fix": policy()}
+    stage.aws.iam(PROD).attach(ANA, arn)
+    stage.aws.iam(PROD).put_inline(ANA, "iam-ledger-made-by-hand", _foreign("b"))
+    later = temporary(starts_at=at(2), expires_at=at(3))
+    files = directory(policies=policies, standing=[permanent("ana")], windows=[later])
+    told = Told((await rehearse(stage, files))[PROD])
+    item = told.item()
+    (stands,), (drift,), (to_come,) = (
+        cast("Any", item[key]) for key in ("stands_already", "drift", "later")
+    )
+    assert (stands["principal"], stands["policy_arn"]) == ("ana", arn)
+    assert drift["object"] == "inline user/ana iam-ledger-made-by-hand"
+    assert to_come["starts_at"] == "2026-03-02T11:00:00Z"
+    assert not told.failed
+
+
+async def test_a_dead_account_and_one_that_is_too_busy_are_told_and_the_others_are_rehearsed(
+    stage: Stage,
+) -> None:
+    stage.aws.lock(DEV)
+    files = directory(
+        standing=[permanent("ana")], windows=[temporary(environment="dev", duration="1h")]
+    )
+    found = await rehearse(stage, files)
+    assert [step.call for step in found[PROD].steps].count("AttachUserPolicy") == 1
+    assert found[DEV].error is not None
+    assert (found[DEV].error.code, found[DEV].steps) == ("AccessDenied", ())
+    assert (Told(found[PROD]).failed, Told(found[DEV]).failed) == (False, True)
+
+    stage.aws.fail("busy", "observe", account=PROD, at=[1, 2])
+    again = await rehearse(stage, files)
+    assert (again[PROD].steps, again[PROD].unfinished) == (found[PROD].steps, None)
+    stage.aws.fail("busy", "observe", account=PROD)
+    assert (await rehearse(stage, files))[PROD].unfinished is not None
+
+
+async def test_each_step_tells_its_size_what_is_left_and_its_class(stage: Stage) -> None:
+    stage.aws.iam(PROD).put_inline(ANA, "somebody-elses", _foreign("s"))
+    foreign = len(_foreign("s").replace(" ", ""))
+    files = directory(standing=[permanent("ana")], windows=[temporary(expires_at=at(3))])
+    told = Told((await rehearse(stage, files))[PROD])
+    steps = {step["call"]: step for step in cast("Any", told.item()["steps"])}
+    put, create = steps["PutUserPolicy"], steps["CreatePolicy"]
+    assert put["used"] == put["characters"] + foreign
+    assert (put["limit"], put["unit"], put["enforcement"]) == (2_048, "characters", "aws")
+    assert (create["used"], create["limit"]) == (create["characters"], 6_144)
+    attach = steps["AttachUserPolicy"]
+    assert (attach["used"], attach["limit"], attach["unit"]) == (1, 10, "attachments")
+    assert [(g["principal"], g["policy"]) for g in put["grants"]] == [("ana", "fix")]
+    assert {row["class"] for row in told.rows()} == {None, "permanent", "aws"}
