@@ -5,37 +5,26 @@ keys are ASCII, which makes orjson's sorted output RFC 8785. The hash of a row c
 the row before it and every other column, so a change anywhere breaks the chain from there on.
 """
 
-import hashlib
-import types
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import lru_cache
+from hashlib import sha256
 from operator import attrgetter
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args
 
 import orjson
 
-from ledger import events
+from ledger import events, values
 from ledger.envelope import Draft, Provenance, subject
 from ledger.errors import UnknownEvent
 from ledger.events import Event
-from ledger.model import Policy, Principal, parse_principal
+from ledger.values import dumps, exact, plain, reader
 
 VERSION = 1
 """Of every row whose meaning is the first one's."""
 
 NEWEST = {"policy_defined": 2}
 """The newest version of each kind that has more than one. All before it are read as well."""
-
-LATER: dict[type, tuple[str, ...]] = {
-    Policy: ("require_mfa", "enforcement", "allow_dangerous"),
-    events.Applied: ("principal_id",),
-    events.DriftFound: ("principal_id", "nothing_left"),
-    events.SettingsChanged: ("max_revocations_count", "max_revocations_percent"),
-}
-"""Fields that came after the first rows. Where one has its default it is left out of the row, which
-then is, byte for byte, what it always was."""
 
 GENESIS = "0" * 64
 """What the first row names as the hash before it."""
@@ -54,15 +43,14 @@ def kind_of(event_type: type) -> str:
 KINDS: dict[str, type] = {kind_of(member): member for member in get_args(Event)}
 _KIND_OF: dict[type, str] = {member: kind for kind, member in KINDS.items()}
 
+PROVENANCES_MAX = 1_024
+"""Whose texts are kept in mind while a ledger is looked through: a worker's pass has one for all.
+"""
+
+
+instant_text = values.instant_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def instant_text(instant: datetime) -> str:
-    """RFC 3339 in UTC with `Z`; the fraction only where there is one. ValueError without a zone."""
-    if instant.tzinfo is None:
-        raise ValueError(f"{instant.isoformat()} has no time zone")
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def microseconds(instant: datetime) -> int:
@@ -74,98 +62,6 @@ def microseconds(instant: datetime) -> int:
 def instant_of(value_us: int) -> datetime:
     """The inverse of `microseconds`."""
     return _EPOCH + timedelta(0, 0, value_us)
-
-
-def dumps(value: object) -> str:
-    """Canonical JSON text of plain values."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-
-
-# --- values -----------------------------------------------------------------------------------
-
-
-_SAID_AS_IT_IS = {types.NoneType, bool, int, str}
-
-
-def plain(value: object) -> object:
-    """`value` as what JSON can say; TypeError for a type no event may hold, floats among them."""
-    kind: Any = type(value)
-    return _plain_as(kind)(value)
-
-
-@cache
-def _plain_as(kind: type) -> Callable[[Any], object]:
-    """How a value of this type becomes plain: looked up once a type, as a million rows ask."""
-    if issubclass(kind, bool | int | str | types.NoneType):
-        return lambda value: value
-    if issubclass(kind, datetime):
-        return instant_text
-    if issubclass(kind, Principal):
-        return str
-    if issubclass(kind, tuple):
-        return lambda value: [plain(item) for item in value]
-    if is_dataclass(kind):
-        return _plain_fields(kind)
-    raise TypeError(f"{kind.__name__} cannot stand in an event")
-
-
-def _plain_fields(kind: type) -> Callable[[Any], object]:
-    defaults = {field.name: field.default for field in fields(kind)}
-    names = tuple(defaults)
-    later = [(name, defaults[name]) for name in LATER.get(kind, ())]
-    values = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
-
-    def convert(value: Any) -> dict[str, object]:
-        return {
-            name: item if type(item) in _SAID_AS_IT_IS else plain(item)
-            for name, item in zip(names, values(value), strict=True)
-        }
-
-    def without_defaults(value: Any) -> object:
-        said = convert(value)
-        for name, default in later:
-            if said[name] == default:
-                del said[name]
-        return said
-
-    return without_defaults if later else convert
-
-
-def _reader(hint: Any) -> Callable[[Any], Any]:
-    """A function that turns plain JSON back into `hint`."""
-    while hasattr(hint, "__supertype__"):  # NewType
-        hint = hint.__supertype__
-    origin = get_origin(hint)
-    if origin in (types.UnionType, Union):
-        (inner,) = (arg for arg in get_args(hint) if arg is not type(None))
-        read = _reader(inner)
-        return lambda value: None if value is None else read(value)
-    if origin is tuple:
-        args = get_args(hint)
-        if args[-1] is Ellipsis:
-            read = _reader(args[0])
-            return lambda value: tuple(read(item) for item in value)
-        reads = [_reader(arg) for arg in args]
-        return lambda value: tuple(r(item) for r, item in zip(reads, value, strict=True))
-    if origin is Literal or hint in (str, int, bool):
-        return lambda value: value
-    if hint is datetime:
-        return datetime.fromisoformat
-    if hint is Principal:
-        return parse_principal
-    return _structure(hint)
-
-
-@cache
-def _structure(cls: type) -> Callable[[Any], Any]:
-    hints = get_type_hints(cls)
-    readers = [(f.name, _reader(hints[f.name])) for f in fields(cls)]
-
-    def read(value: Any) -> Any:
-        # A field added later with a default is absent in older rows: the default stands then.
-        return cls(**{name: read(value[name]) for name, read in readers if name in value})
-
-    return read
 
 
 # --- rows -------------------------------------------------------------------------------------
@@ -198,12 +94,13 @@ _hashed = attrgetter(*[field.name for field in fields(Envelope)][:-2])
 
 def chain_hash(row: Envelope) -> str:
     """SHA-256, in hex, over the previous hash, a line feed, and the canonical array of the rest."""
-    return _hash(row.prev_hash, _hashed(row))
+    return hash_of(row.prev_hash, _hashed(row))
 
 
-def _hash(prev_hash: str, rest: tuple[object, ...]) -> str:
-    body = dumps(["iam-ledger/1", *rest])
-    return hashlib.sha256(f"{prev_hash}\n{body}".encode()).hexdigest()
+def hash_of(prev_hash: str, rest: tuple[object, ...]) -> str:
+    """The same of columns: the previous hash, and all but the two in an envelope's order."""
+    body = orjson.dumps(("iam-ledger/1", *rest))
+    return sha256(b"%b\n%b" % (prev_hash.encode(), body)).hexdigest()
 
 
 def version_of(event: Event) -> int:
@@ -231,14 +128,13 @@ def dedup_key(event: Event, cause: int) -> str:
     otherwise team `a:b` with policy `c` would swallow team `a` with policy `b:c`.
     """
     about = subject(event)
-    parts = [_KIND_OF[type(event)], str(cause)]
+    kind, particular = _KIND_OF[type(event)], _particular(event)
     if about.grant is not None:
-        parts += [about.grant, str(about.turn)]
-    else:
-        principal = "" if about.principal is None else about.principal.key
-        named = (about.account, about.team, principal, about.policy)
-        parts += [_one_part(part or "") for part in named]
-    return ":".join([*parts, _particular(event)])
+        return f"{kind}:{cause}:{about.grant}:{about.turn}:{particular}"
+    principal = "" if about.principal is None else about.principal.key
+    named = (about.account, about.team, principal, about.policy)
+    parts = ":".join([_one_part(part or "") for part in named])
+    return f"{kind}:{cause}:{parts}:{particular}"
 
 
 def _one_part(text: str) -> str:
@@ -257,6 +153,8 @@ def cause_in(key: str) -> int:
 def _particular(event: Event) -> str:
     """What tells two events of one kind about one subject and cause apart; last in the key."""
     match event:
+        case events.Granted() | events.Applied() | events.Removed() | events.Revoked():
+            return ""  # first, since most are one of these
         case events.AccountMapped() | events.AccountUnmapped():
             return event.account.environment
         case events.Sighted() | events.Adopted():
@@ -289,7 +187,7 @@ def encode_values(
 ) -> tuple[Any, ...]:
     """The fields of that row, given its dedup key; without the row, which takes a fifth more."""
     rest = _content(draft, key, position, recorded_at_us)
-    return (*rest, prev_hash, _hash(prev_hash, rest))
+    return (*rest, prev_hash, hash_of(prev_hash, rest))
 
 
 def encode_unhashed(
@@ -303,43 +201,82 @@ def encode_unhashed(
 def _content(draft: Draft, key: str, position: int, recorded_at_us: int) -> tuple[Any, ...]:
     """The columns that are hashed, in an envelope's order."""
     event = draft.event
-    about = subject(event)
     return (
         position,
         recorded_at_us,
         _KIND_OF[type(event)],
         version_of(event),
-        about.team,
-        about.account,
-        about.grant,
-        about.turn,
-        None if about.principal is None else about.principal.key,
-        about.policy,
+        *_columns(event),
         dumps(plain(event)),
         encode_provenance(draft.provenance),
         key,
     )
 
 
+def _columns(event: Event) -> tuple[Any, ...]:
+    """Those that say what it is about, from `team` to `policy`."""
+    about = subject(event)
+    principal = None if about.principal is None else about.principal.key
+    return about.team, about.account, about.grant, about.turn, principal, about.policy
+
+
 def decode(kind: str, version: int, payload: str) -> Event:
     """The event of a row; UnknownEvent for a kind or version newer than this program."""
     if not readable(kind, version):
         raise UnknownEvent(kind, version)
-    return cast("Event", _structure(KINDS[kind])(orjson.loads(payload)))
-
-
-_PROVENANCE = tuple(field.name for field in fields(Provenance))
-_provenance = attrgetter(*_PROVENANCE)
+    return cast("Event", reader(KINDS[kind])(orjson.loads(payload)))
 
 
 def encode_provenance(provenance: Provenance) -> str:
     """Only what is known: absent and None mean the same."""
-    said = zip(_PROVENANCE, _provenance(provenance), strict=True)
-    return dumps({name: plain(value) for name, value in said if value not in (None, ())})
+    return dumps(plain(provenance))
 
 
 def decode_provenance(text: str) -> Provenance:
-    return cast("Provenance", _structure(Provenance)(orjson.loads(text)))
+    return cast("Provenance", reader(Provenance)(orjson.loads(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a row was written from."""
+
+    event: Event
+    provenance: Provenance
+    cause: int
+
+
+def as_written(rest: tuple[Any, ...]) -> Said | None:
+    """What a row was written from, given its columns but the two hashes in an envelope's order.
+
+    None unless writing it again would surely give the same bytes in every column: then it has to be
+    tried. What is told costs a quarter of trying.
+    """
+    kind, version, payload, key = rest[2], rest[3], rest[10], rest[12]
+    try:
+        if not readable(kind, version):
+            return None
+        value = orjson.loads(payload)
+        event = exact(KINDS[kind])(value)
+        provenance = _exact_provenance(rest[11])
+        cause = cause_in(key)
+    except ValueError:
+        return None
+    if orjson.dumps(value, option=orjson.OPT_SORT_KEYS) != payload.encode():
+        return None
+    if version_of(event) != version or dedup_key(event, cause) != key:
+        return None
+    if _columns(event) != rest[4:10]:
+        return None
+    return Said(event, provenance, cause)
+
+
+@lru_cache(PROVENANCES_MAX)
+def _exact_provenance(text: str) -> Provenance:
+    """ValueError where it is not what `encode_provenance` says."""
+    value = orjson.loads(text)
+    if dumps(value) != text:
+        raise ValueError(text)
+    return cast("Provenance", exact(Provenance)(value))
 
 
 def encode_made(made: tuple[events.Made, ...], pins: tuple[events.Pin, ...]) -> str:
@@ -354,5 +291,5 @@ class _MadeAndPins:
 
 
 def decode_made(text: str) -> tuple[tuple[events.Made, ...], tuple[events.Pin, ...]]:
-    value = cast("_MadeAndPins", _structure(_MadeAndPins)(orjson.loads(text)))
+    value = cast("_MadeAndPins", reader(_MadeAndPins)(orjson.loads(text)))
     return value.made, value.pins

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from ledger.events import (
     AccountMapped,
@@ -76,8 +76,7 @@ class Recorded:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """The envelope's columns: what an event is about, for filters and indexes."""
 
     team: Team | None = None

@@ -24,7 +24,6 @@ from ledger.codec import (
     instant_text,
     kind_of,
     microseconds,
-    plain,
 )
 from ledger.envelope import Draft, Provenance
 from ledger.errors import UnknownEvent
@@ -45,6 +44,7 @@ from ledger.events import (
     Sighted,
     Stuck,
 )
+from ledger.values import plain
 from tests.support.every_kind import ACCOUNT, CONFIRMED, EVERY_KIND, POLICY, SAID_LATER
 from tests.support.histories import NOON, PROD, TEAM
 

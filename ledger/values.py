@@ -1,0 +1,323 @@
+"""Values that events are made of, to plain JSON and back: by their types, worked out once a type.
+
+Invariant: `exact` reads what `plain` said, and nothing else: whatever it takes is said again in the
+very same words. `reader` also takes what was said otherwise, as long as it means something.
+"""
+
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from operator import attrgetter, itemgetter
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import orjson
+
+from ledger import events
+from ledger.envelope import Provenance
+from ledger.model import Account, Policy, Principal, parse_principal
+
+LATER: dict[type, tuple[str, ...]] = {
+    Policy: ("require_mfa", "enforcement", "allow_dangerous"),
+    Account: ("source_identity",),
+    events.Applied: ("principal_id",),
+    events.Left: ("requests",),
+    events.Refused: ("requests",),
+    events.DriftRepaired: ("requests",),
+    events.DriftFound: ("principal_id", "nothing_left"),
+    events.SettingsChanged: ("max_revocations_count", "max_revocations_percent"),
+    Provenance: tuple(field.name for field in fields(Provenance)),
+}
+"""Fields that came after the first rows. Where one has its default it is left out of the row, which
+then is, byte for byte, what it always was. Of a provenance only what is known was ever said."""
+
+PRINCIPALS_MAX = 65_536
+"""Whose texts are kept in mind: a company's users, roles and groups."""
+
+Read = Callable[[Any], Any]
+
+
+class Unlike(ValueError):
+    """It is not what `plain` says of such a value."""
+
+
+def instant_text(instant: datetime) -> str:
+    """RFC 3339 in UTC with `Z`; the fraction only where there is one. ValueError without a zone."""
+    if instant.tzinfo is not UTC:
+        if instant.tzinfo is None:
+            raise ValueError(f"{instant.isoformat()} has no time zone")
+        instant = instant.astimezone(UTC)
+    return instant.isoformat()[:-6] + "Z"
+
+
+def dumps(value: object) -> str:
+    """Canonical JSON text of plain values."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+# --- saying -----------------------------------------------------------------------------------
+
+_SAID_AS_IT_IS = {types.NoneType, bool, int, str}
+
+
+def plain(value: object) -> object:
+    """`value` as what JSON can say; TypeError for a type no event may hold, floats among them."""
+    kind: Any = type(value)
+    return _plain_as(kind)(value)
+
+
+@cache
+def _plain_as(kind: type) -> Callable[[Any], object]:
+    """How a value of this type becomes plain: looked up once a type, as a million rows ask."""
+    if issubclass(kind, bool | int | str | types.NoneType):
+        return lambda value: value
+    if issubclass(kind, datetime):
+        return instant_text
+    if issubclass(kind, Principal):
+        return str
+    if issubclass(kind, tuple):
+        return lambda value: [plain(item) for item in value]
+    if is_dataclass(kind):
+        return _plain_fields(kind)
+    raise TypeError(f"{kind.__name__} cannot stand in an event")
+
+
+def _plain_fields(kind: type) -> Callable[[Any], object]:
+    names = tuple(field.name for field in fields(kind))
+    later = [(f.name, f.default) for f in fields(kind) if f.name in LATER.get(kind, ())]
+    values = _all_of(attrgetter, names)
+    ways: dict[tuple[type, ...], list[tuple[str, Callable[[Any], object]]]] = {}
+
+    def convert(value: Any) -> dict[str, object]:
+        found = values(value)
+        kinds = tuple(map(type, found))
+        way = ways.get(kinds)
+        if way is None:
+            way = ways[kinds] = [
+                (name, _plain_as(each))
+                for name, each in zip(names, kinds, strict=True)
+                if each not in _SAID_AS_IT_IS
+            ]
+        said = dict(zip(names, found, strict=True))
+        for name, default in later:
+            if said[name] == default:
+                said[name] = _ABSENT
+        for name, say in way:
+            if said[name] is not _ABSENT:
+                said[name] = say(said[name])
+        return {n: s for n, s in said.items() if s is not _ABSENT} if later else said
+
+    return convert
+
+
+_ABSENT = object()
+
+
+def _all_of(getter: Any, names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """`attrgetter` or `itemgetter` of `names`, always as a tuple."""
+    if len(names) > 1:
+        found: Callable[[Any], tuple[Any, ...]] = getter(*names)
+        return found
+    if not names:
+        return lambda _value: ()
+    one = getter(names[0])
+    return lambda value: (one(value),)
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+@cache
+def reader(cls: type) -> Read:
+    """A function that turns plain JSON back into a `cls`."""
+    hints = get_type_hints(cls)
+    readers = [(f.name, _reader(hints[f.name])) for f in fields(cls)]
+    quick = exact(cls)
+
+    def read(value: Any) -> Any:
+        try:
+            return quick(value)
+        except Unlike:
+            # A field added later with a default is absent in older rows: the default stands then.
+            return cls(**{name: read(value[name]) for name, read in readers if name in value})
+
+    return read
+
+
+def _reader(hint: Any) -> Read:
+    shape = _Shape.of(hint)
+    read = _reader_of(shape)
+    return read if not shape.optional else lambda value: None if value is None else read(value)
+
+
+def _reader_of(shape: "_Shape") -> Read:
+    items = [_reader(item) for item in shape.items]
+    if shape.many:
+        return lambda value: tuple(items[0](item) for item in value)
+    if items:
+        return lambda value: tuple(r(item) for r, item in zip(items, value, strict=True))
+    if shape.kind is datetime:
+        return datetime.fromisoformat
+    if shape.kind is Principal:
+        return parse_principal
+    return reader(shape.kind) if is_dataclass(shape.kind) else lambda value: value
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a type hint asks for."""
+
+    kind: type
+    optional: bool = False
+    """Whether None does too."""
+    items: tuple[Any, ...] = ()
+    """Hints of a tuple's items; of one for all with `many`."""
+    many: bool = False
+
+    @staticmethod
+    def of(hint: Any) -> "_Shape":
+        while hasattr(hint, "__supertype__"):  # NewType
+            hint = hint.__supertype__
+        origin, args = get_origin(hint), get_args(hint)
+        if origin in (types.UnionType, Union):
+            (inner,) = (arg for arg in args if arg is not types.NoneType)
+            found = _Shape.of(inner)
+            return _Shape(found.kind, True, found.items, found.many)
+        if origin is tuple:
+            many = args[-1] is Ellipsis
+            return _Shape(tuple, items=args[:1] if many else args, many=many)
+        return _Shape(type(args[0]) if origin is Literal else hint)
+
+    @property
+    def said(self) -> set[type]:
+        """Types of what `plain` says of it."""
+        said = self.kind
+        if self.kind in (datetime, Principal):
+            said = str
+        elif self.kind is tuple:
+            said = list
+        elif is_dataclass(self.kind):
+            said = dict
+        return {said, types.NoneType} if self.optional else {said}
+
+
+# --- reading exactly --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a dictionary of certain keys becomes a value."""
+
+    values: Callable[[Any], tuple[Any, ...]]
+    said: tuple[set[type], ...]
+    read: tuple[tuple[int, Read], ...]
+    """Of those that are not as they were said, by their place."""
+    later: tuple[tuple[int, object], ...]
+    """Those that are said only where they are not their default."""
+    absent: tuple[tuple[int, object], ...]
+    """Defaults of those that are not said, by their place among all."""
+    right: set[tuple[type, ...]] = field(default_factory=set)
+    """Types of values that were found right: a handful."""
+
+
+@cache
+def exact(cls: type) -> Read:
+    """A function that turns what `plain` said of a `cls` back into it; Unlike for all else.
+
+    ValueError too, where the value's constructor refuses.
+    """
+    ways: dict[tuple[str, ...], _Way] = {}
+
+    def read(value: Any) -> Any:
+        if type(value) is not dict:
+            raise Unlike(value)
+        keys = tuple(value)
+        way = ways.get(keys) or ways.setdefault(keys, _way(cls, keys))
+        found = way.values(value)
+        kinds = tuple(map(type, found))
+        if kinds not in way.right:
+            if not all(kind in said for kind, said in zip(kinds, way.said, strict=True)):
+                raise Unlike(value)
+            way.right.add(kinds)
+        made = list(found)
+        for index, inner in way.read:
+            if made[index] is not None:
+                made[index] = inner(made[index])
+        for index, default in way.later:
+            if made[index] == default:
+                raise Unlike(value)
+        for index, default in way.absent:
+            made.insert(index, default)
+        return cls(*made)
+
+    return read
+
+
+def _way(cls: type, keys: tuple[str, ...]) -> _Way:
+    """Unlike where `plain` says no such keys of a `cls`, or says them in another order."""
+    later = LATER.get(cls, ())
+    said = [f for f in fields(cls) if f.name in keys]
+    absent = [(n, f) for n, f in enumerate(fields(cls)) if f.name not in keys]
+    if keys != tuple(sorted(f.name for f in said)) or any(f.name not in later for _, f in absent):
+        raise Unlike(keys)
+    hints = get_type_hints(cls)
+    shapes = [_Shape.of(hints[f.name]) for f in said]
+    reads = [(n, _exactly(shape)) for n, shape in enumerate(shapes)]
+    return _Way(
+        values=_all_of(itemgetter, [f.name for f in said]),
+        said=tuple(shape.said for shape in shapes),
+        read=tuple((n, read) for n, read in reads if read is not None),
+        later=tuple((n, f.default) for n, f in enumerate(said) if f.name in later),
+        absent=tuple((n, _default(f)) for n, f in absent),
+    )
+
+
+def _default(of: Any) -> object:
+    if of.default is MISSING:
+        raise TypeError(f"{of.name} came later and has no default")
+    return of.default
+
+
+def _exactly(shape: _Shape) -> Read | None:
+    """None: it is what was said."""
+    if shape.kind is datetime:
+        return _exact_instant
+    if shape.kind is Principal:
+        return _exact_principal
+    if shape.kind is tuple:
+        return _exact_items(shape)
+    return exact(shape.kind) if is_dataclass(shape.kind) else None
+
+
+def _exact_items(shape: _Shape) -> Read:
+    items = [_Shape.of(item) for item in shape.items]
+    ways = [(item.said, _exactly(item) or (lambda value: value)) for item in items]
+
+    def read(value: Any) -> Any:
+        each = ways * len(value) if shape.many else ways
+        if len(each) != len(value):
+            raise Unlike(value)
+        made: list[Any] = []
+        for item, (said, inner) in zip(value, each, strict=True):
+            if type(item) not in said:
+                raise Unlike(value)
+            made.append(None if item is None else inner(item))
+        return tuple(made)
+
+    return read
+
+
+def _exact_instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant_text(instant) != text:
+        raise Unlike(text)
+    return instant
+
+
+@lru_cache(PRINCIPALS_MAX)
+def _exact_principal(text: str) -> Principal:
+    principal = parse_principal(text)
+    if str(principal) != text:
+        raise Unlike(text)
+    return principal
