@@ -33,6 +33,7 @@ COMMANDS = {
     "release": ("cli.release", "Lift a hold."),
     "retry": ("cli.retry", "Try again what is stuck, refused or missing."),
     "settle": ("cli.settle", "Say that a removal which AWS does not confirm is done with."),
+    "adopt": ("cli.adopt", "Take over what lines declare and somebody else made."),
     "verify": ("cli.verify", "Recompute the hash chain."),
     "checkpoint": ("cli.checkpoint", "Sign what the ledger is now, for keeping elsewhere."),
     "export": ("cli.export", "Every event of a period, to be verified without us."),

@@ -19,13 +19,20 @@ WORDS_MAX = 1_000
 """Characters of a reason or a name: they stand in the ledger for ever."""
 
 
-def _said(_ctx: click.Context, param: click.Parameter, value: str) -> str:
+def _said(_ctx: click.Context | None, param: click.Parameter | None, value: str) -> str:
     text = value.strip()
     if not text:
         raise click.BadParameter("says nothing", param=param)
     if len(text) > WORDS_MAX:
         raise click.BadParameter(f"is longer than {WORDS_MAX:,} characters", param=param)
     return text
+
+
+def said_with(option: str, by: str | None, reason: str | None) -> tuple[str, str]:
+    """Who and why, where only `option` needs them."""
+    if by is None or reason is None:
+        raise click.UsageError(f"{option} needs --by and --reason: who says so, and why")
+    return _said(None, None, by), _said(None, None, reason)
 
 
 def with_word(function: F) -> F:

@@ -1,16 +1,17 @@
-"""What a person says of one grant: `retry`, it is to be tried again; `settle`, it is over.
+"""What a person says: `retry`, it is to be tried again; `settle`, it is over; `adopt`, it is ours.
 
 Invariant: a grant in force is never settled, and what is settled is never told as removed.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from ledger.codec import instant_text
 from ledger.envelope import Draft
 from ledger.errors import NotNow
-from ledger.events import RetryRequested, Settled, Word, ref
+from ledger.events import Adopted, RetryRequested, Settled, Word, ref
 from ledger.naming import named_grant, spoken
 from ledger.project import GrantRow
 from ledger.store import Ledger
@@ -65,6 +66,19 @@ async def settle(ledger: Ledger, grant: str, *, word: Word, now: datetime) -> Sa
         event = Settled(ref(row.grant), await spoken(connection, word))
         appended = await append(connection, [Draft(event, newest_word(row))], now=now)
     return Said(appended.head, row, "appended")
+
+
+async def take_over(ledger: Ledger, found: Sequence[tuple[Adopted, int]], *, now: datetime) -> int:
+    """Records that what somebody else made is ours; gives back the ledger's head after it.
+
+    Each with the position of what declares it. Repeating it changes nothing.
+    """
+    async with ledger.writing() as connection:
+        drafts = [
+            Draft(replace(event, word=await spoken(connection, event.word)), cause)
+            for event, cause in found
+        ]
+        return (await append(connection, drafts, now=now)).head
 
 
 def newest_word(row: GrantRow) -> int:

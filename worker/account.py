@@ -133,6 +133,14 @@ class AwsReading(Protocol):
         ...
 
 
+class AwsTagging(AwsReading, Protocol):
+    """What `adopt` needs: it changes nothing but tags."""
+
+    async def tag_policy(self, arn: str, tags: dict[str, str]) -> Answer:
+        """Adds them to what it has, in place of those with the same keys. AwsMissing if none."""
+        ...
+
+
 class AwsAccount(AwsReading, Protocol):
     """One account, entered by its role: what can be asked of it, and what can be changed in it."""
 

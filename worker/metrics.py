@@ -59,6 +59,7 @@ OPERATIONS = (
     "CreatePolicyVersion",
     "DeletePolicyVersion",
     "DeletePolicy",
+    "TagPolicy",
 )
 
 

@@ -373,6 +373,17 @@ async def test_a_policy_is_made_under_its_path_with_its_tags(scene: Scene) -> No
     assert await scene.aws.read_policy_tags(answer.arn) == tags
 
 
+async def test_tags_are_added_to_those_that_a_policy_has(scene: Scene) -> None:
+    arn = await make_policy(scene)
+    answer = await scene.aws.tag_policy(arn, {"iam-ledger:team": "payments", "c": "d"})
+    assert (answer.outcome, bool(answer.request_id)) == ("done", True)
+    await scene.aws.tag_policy(arn, {"c": "e"})
+    tags = {"a": "b", "c": "e", "iam-ledger:team": "payments"}
+    assert await scene.aws.read_policy_tags(arn) == tags
+    with pytest.raises(AwsMissing):
+        await scene.aws.tag_policy(NOBODY, {"c": "d"})
+
+
 async def test_a_policy_that_stands_is_left_as_it_is(scene: Scene) -> None:
     arn = await make_policy(scene)
     answer = await scene.aws.create_policy(

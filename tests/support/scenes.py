@@ -14,7 +14,7 @@ from ledger.model import Account, AccountId, Principal, Team
 from tests.support.fake_aws.account import FakeAccount, FakeAws
 from tests.support.fake_clock import FakeClock
 from tests.support.moto_server import MotoServer
-from worker.account import AwsAccount
+from worker.account import AwsAccount, AwsTagging
 from worker.aws.gate import open_gate
 from worker.clock import SystemClock
 from worker.metrics import Metrics
@@ -25,11 +25,15 @@ AWS_OWN = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
 """A policy of AWS's own that every scene has."""
 
 
+class EveryCall(AwsAccount, AwsTagging, Protocol):
+    """All that this program may ask of an account."""
+
+
 class Scene(Protocol):
     """An empty account."""
 
     @property
-    def aws(self) -> AwsAccount:
+    def aws(self) -> EveryCall:
         """What is under test."""
         ...
 
@@ -92,7 +96,7 @@ class MotoScene:
     """The real account, over real wires, on moto's server."""
 
     server: MotoServer
-    aws: AwsAccount
+    aws: EveryCall
 
     @classmethod
     @asynccontextmanager

@@ -72,7 +72,7 @@ class InAccount:
 
 
 class RealAccount:
-    """Implements `AwsAccount`."""
+    """Implements `AwsAccount` and `AwsTagging`."""
 
     def __init__(self, account: AccountId, call: InAccount) -> None:
         self.account = account
@@ -232,6 +232,10 @@ class RealAccount:
 
     async def delete_policy(self, arn: str) -> Answer:
         return await self._remove("DeletePolicy", PolicyArn=arn)
+
+    async def tag_policy(self, arn: str, tags: dict[str, str]) -> Answer:
+        wanted = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+        return self._answer(await self._call("TagPolicy", PolicyArn=arn, Tags=wanted))
 
     async def _remove(self, operation: str, **parameters: Any) -> Answer:
         """A removal of what is not there is done."""

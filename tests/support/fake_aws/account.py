@@ -504,6 +504,9 @@ class FakeAccount:
     async def delete_policy(self, arn: str) -> Answer:
         return await self._write("delete_policy", arn, lambda: self._iam.delete_policy(arn))
 
+    async def tag_policy(self, arn: str, tags: dict[str, str]) -> Answer:
+        return await self._write("tag_policy", arn, lambda: self._iam.tag(arn, tags))
+
     async def _write(self, operation: str, about: str, change: Callable[[], bool | None]) -> Answer:
         """`change` says False where there was nothing to take away."""
 

@@ -342,6 +342,13 @@ class Iam:
         policy.versions[policy.default] = document
         self.changed()
 
+    def tag(self, arn: str, tags: dict[str, str]) -> None:
+        """Adds to its tags; those of the same keys are replaced."""
+        policy = self._own(arn)
+        check_tags(policy.tags | tags)
+        policy.tags |= tags
+        self.changed()
+
     def delete_version(self, arn: str, version: str) -> bool:
         """Whether it stood."""
         policy = self.find(arn)
