@@ -268,6 +268,8 @@ class Left:
     grant: GrantRef
     made: tuple[Made, ...]
     confirmed_at: datetime
+    requests: tuple[str, ...] = ()
+    """Of the calls that took away what else stood for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +306,8 @@ class Refused:
     code: str
     message: str
     policy_position: int
+    requests: tuple[str, ...] = ()
+    """Of the calls that took away what stood for it until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +365,8 @@ class DriftRepaired:
     team: Team | None
     policy: str | None
     confirmed_at: datetime
+    requests: tuple[str, ...] = ()
+    """Of the calls that put it right; empty where it was right again without us."""
 
 
 Intent = (

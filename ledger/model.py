@@ -178,6 +178,8 @@ class Account:
     """The role's name, or path/name, assumed in the account."""
     external_id: str | None = None
     """Sent with AssumeRole; None sends none."""
+    source_identity: str | None = None
+    """Set with AssumeRole, and kept by AWS in every session that follows; None sets none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ def _declaration(event: AccountMapped | AccountUnmapped | PolicyDefined | Policy
             return (
                 f"environment {where.environment} of {where.team} is account {where.account}, "
                 f"entered by role {where.deployer_role}"
+                f"{f' as {where.source_identity}' if where.source_identity else ''}"
             )
         case AccountUnmapped():
             where = event.account
@@ -205,7 +206,8 @@ def _evidence(
                 f"{_requests(event.requests)}"
             )
         case Left():
-            return f"left standing, as it stood before us: {_made(event.made)}"
+            left = f"left standing, as it stood before us: {_made(event.made)}"
+            return f"{left}{_requests(event.requests)}"
         case PolicyWritten():
             at = instant_text(event.confirmed_at)
             return f"wrote {event.made.name} in {event.account} at {at}{_requests(event.requests)}"
@@ -213,7 +215,8 @@ def _evidence(
             how = f"{_OUTCOME[event.outcome]}{_requests(event.requests)}"
             return f"deleted {event.policy_arn} in {event.account}: {how}"
         case Refused():
-            return f"refused, nothing of it stands: {event.code}: {event.message}"
+            why = f"{event.code}: {event.message}"
+            return f"refused, nothing of it stands: {why}{_requests(event.requests)}"
         case Stuck():
             return f"stuck ({_about(event)}): {event.code}: {event.message}"
         case Unstuck():
@@ -225,7 +228,8 @@ def _evidence(
         case DriftRepaired():
             how = "written again" if event.how == "written" else "right again without us"
             over = instant_text(event.confirmed_at)
-            return f"drift over: {event.object}{_where(event)} {how} at {over}"
+            where = f"{event.object}{_where(event)}"
+            return f"drift over: {where} {how} at {over}{_requests(event.requests)}"
         case _:
             assert_never(event)
 

@@ -16,10 +16,13 @@ from ledger.manifest.sheet import Sheet
 from ledger.model import Account, AccountId, Settings, Team, account_id
 
 SECTION = "aws-accounts"
-KEYS = ("id", "deployer_role", "external_id")
+KEYS = ("id", "deployer_role", "external_id", "source_identity")
 
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}\Z", re.ASCII)
 """As STS's AssumeRole takes it (botocore's service model)."""
+
+_SOURCE_IDENTITY = re.compile(r"[\w+=,.@-]{2,64}\Z", re.ASCII)
+"""The same of its SourceIdentity."""
 
 
 @dataclass(slots=True)
@@ -70,7 +73,12 @@ def _account(sheet: Sheet, pair: Pair, team: Team, settings: Settings) -> Accoun
     if "deployer_role" in pairs:
         role = _deployer_role(sheet, pairs["deployer_role"]) or role
     external_id = _external_id(sheet, pairs["external_id"]) if "external_id" in pairs else None
-    return None if number is None else Account(team, pair.key.text, number, role, external_id)
+    source = (
+        _source_identity(sheet, pairs["source_identity"]) if "source_identity" in pairs else None
+    )
+    if number is None:
+        return None
+    return Account(team, pair.key.text, number, role, external_id, source)
 
 
 def _account_id(sheet: Sheet, pair: Pair) -> AccountId | None:
@@ -112,12 +120,23 @@ def _external_id(sheet: Sheet, pair: Pair) -> str | None:
     return scalar.text
 
 
+def _source_identity(sheet: Sheet, pair: Pair) -> str | None:
+    scalar: Scalar | None = sheet.scalar(pair)
+    if scalar is None:
+        return None
+    if not _SOURCE_IDENTITY.match(scalar.text):
+        message = "`source_identity` is not one that AWS takes"
+        sheet.error(scalar, "source-identity", message, "2 to 64 letters, digits and +=,.@_-")
+        return None
+    return scalar.text
+
+
 def check_agreement(declared: Iterable[DeclaredAccount], chosen: set[Team], desk: Desk) -> None:
     """Reports environments of one account that name different ways into it."""
     first_of: dict[AccountId, DeclaredAccount] = {}
     for item in sorted(declared, key=lambda item: item.source):
         first = first_of.setdefault(item.account.account, item)
-        for key in ("deployer_role", "external_id"):
+        for key in ("deployer_role", "external_id", "source_identity"):
             if getattr(first.account, key) != getattr(item.account, key):
                 _report_disagreement(first, item, key, chosen, desk)
 

@@ -108,5 +108,9 @@ SAID_LATER: tuple[Event, ...] = (
     ),
     DriftFound(PROD, "missing", OBJECT, _TEMPORARY, None, None, CONFIRMED, None, nothing_left=True),
     SettingsChanged("/iam-ledger/", "repair", ("user/*",), (), "email", 5, 10),
+    AccountMapped(replace(ACCOUNT, source_identity="iam-ledger")),
+    Left(_PERMANENT, (FOREIGN,), CONFIRMED, REQUESTS),
+    Refused(_TEMPORARY, "inline-budget", "2,100 of 2,048 characters", 3, REQUESTS),
+    DriftRepaired(PROD, OBJECT, "written", _TEMPORARY, None, None, CONFIRMED, REQUESTS),
 )
 """What later versions came to say, each with its new fields filled: appended to, never changed."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+import structlog
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
@@ -16,8 +17,13 @@ from worker.aws.offset import ClockOffset
 from worker.clock import Clock, steady_s
 from worker.errors import AwsBusy, AwsError, AwsUnanswered
 
+log = structlog.get_logger()
+
 CALL_MAX_S = 45.0
 """Beyond botocore's own timeouts: waiting for a free connection has none of its own."""
+
+READING = ("Get", "List", "AssumeRole")
+"""How the names of calls begin that change nothing."""
 
 OnCall = Callable[[str, str, float], None]
 """(operation, outcome, seconds) of every call; see `worker.metrics`."""
@@ -47,6 +53,10 @@ class Caller:
             raise failure from error
         self._read_clock(answer, sent_s)
         self._on_call(operation, "ok", monotonic() - started)
+        if not operation.startswith(READING):
+            # The ledger has it once the step is done; the log has it also where the step fails.
+            request = answer.get("ResponseMetadata", {}).get("RequestId", "")
+            log.info("aws_changed", operation=operation, request_id=request)
         return answer
 
     def _read_clock(self, answer: Any, sent_s: float) -> None:

@@ -5,6 +5,7 @@ the keys lead to that very account; else it stays closed, loudly.
 """
 
 import random
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC
@@ -41,7 +42,17 @@ CONFIG = AioConfig(
 
 _WEATHER = (AwsBusy, AwsUnanswered)
 
-_Way = tuple[AccountId, str, str | None]
+SESSION_NAME_CHARS_MAX = 64
+
+_FOREIGN = re.compile(r"[^\w+=,.@-]", re.ASCII)
+"""What may not stand in a RoleSessionName (STS API reference, AssumeRole)."""
+
+_Way = tuple[AccountId, str, str | None, str | None]
+
+
+def session_name(replica: str) -> str:
+    """How CloudTrail names what is done here: `iam-ledger-<replica>`, as STS takes it."""
+    return _FOREIGN.sub("-", f"iam-ledger-{replica}")[:SESSION_NAME_CHARS_MAX]
 
 
 class AwsGate:
@@ -59,7 +70,7 @@ class AwsGate:
 
     def account(self, entry: Account) -> RealAccount:
         """The account behind `entry`; nothing is called before something is asked of it."""
-        way = (entry.account, entry.deployer_role, entry.external_id)
+        way = (entry.account, entry.deployer_role, entry.external_id, entry.source_identity)
         if way not in self._caches:
 
             async def assume() -> Keys:
@@ -84,6 +95,8 @@ class AwsGate:
         }
         if entry.external_id is not None:
             parameters["ExternalId"] = entry.external_id
+        if entry.source_identity is not None:
+            parameters["SourceIdentity"] = entry.source_identity
         try:
             with bound(await self._hub.keys()):
                 answer = await self._caller(self._sts, "AssumeRole", **parameters)
@@ -144,4 +157,4 @@ async def open_gate(*, clock: Clock, replica: str, on_call: OnCall) -> AsyncIter
             session.client("sts", region_name=session.region_name or REGION, config=CONFIG)
         )
         caller = Caller(clock, on_call)
-        yield AwsGate(iam, sts, hub, caller, session_name=f"iam-ledger-{replica}"[:64])
+        yield AwsGate(iam, sts, hub, caller, session_name=session_name(replica))

@@ -12,7 +12,7 @@ from ledger.model import Account, AccountId, Team
 from tests.support.fake_clock import FakeClock
 from worker.aws.calls import Caller
 from worker.aws.credentials import BoundKeys
-from worker.aws.gate import AwsGate, Hub
+from worker.aws.gate import AwsGate, Hub, session_name
 from worker.errors import AccountClosed, AwsBusy, AwsRefused
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -137,9 +137,34 @@ async def test_the_role_is_assumed_with_the_hubs_keys_and_everything_else_with_t
     assert world.iam.signed_by == ["ASIA111111111111"]
 
 
-async def test_no_external_id_is_sent_where_none_is_set(world: World) -> None:
+async def test_neither_external_id_nor_source_identity_is_sent_where_none_is_set(
+    world: World,
+) -> None:
     await world.delete()
-    assert "ExternalId" not in world.sts.asked[0]
+    assert {"ExternalId", "SourceIdentity"}.isdisjoint(world.sts.asked[0])
+
+
+async def test_an_account_that_asks_for_it_is_entered_with_its_source_identity(
+    world: World,
+) -> None:
+    await world.delete(source_identity="iam-ledger")
+    await world.delete()
+    assert [asked.get("SourceIdentity") for asked in world.sts.asked] == ["iam-ledger", None]
+
+
+@pytest.mark.parametrize(
+    ("replica", "name"),
+    [
+        ("worker-1", "iam-ledger-worker-1"),
+        ("a_=,.@-Z9", "iam-ledger-a_=,.@-Z9"),
+        ("eu west/1:ü", "iam-ledger-eu-west-1--"),
+        ("", "iam-ledger-"),
+        ("x" * 200, "iam-ledger-" + "x" * 53),
+    ],
+)
+def test_sessions_are_named_after_the_replica_as_sts_takes_it(replica: str, name: str) -> None:
+    assert session_name(replica) == name
+    assert 2 <= len(name) <= 64
 
 
 async def test_keys_that_lead_to_another_account_are_never_used(world: World) -> None:

@@ -19,13 +19,21 @@ aws-accounts:
     id: '345678901234'
     deployer_role: infra/Deployer
     external_id: "a+=,.@:/-_9"
+    source_identity: iam-ledger
 """
         }
     )
     team = Team("pay")
     assert [item.account for item in manifest.accounts] == [
         Account(team, "nonprod", AccountId("012345670123"), "AWSSelfServeDeployer"),
-        Account(team, "prod eu", AccountId("345678901234"), "infra/Deployer", "a+=,.@:/-_9"),
+        Account(
+            team,
+            "prod eu",
+            AccountId("345678901234"),
+            "infra/Deployer",
+            external_id="a+=,.@:/-_9",
+            source_identity="iam-ledger",
+        ),
     ]
     found = manifest.account(team, "prod eu")
     assert found is not None
@@ -64,6 +72,10 @@ WRONG = {
         'a: {id: "111111111111", external_id: "x"}',
         "2:40: `external_id` is not one that AWS takes; 2 to 1224 letters, digits and +=,.@:/_-",
     ),
+    "source-identity": (
+        'a: {id: "111111111111", source_identity: "a b"}',
+        "2:44: `source_identity` is not one that AWS takes; 2 to 64 letters, digits and +=,.@_-",
+    ),
     "name": (
         '"a,b": "111111111111"',
         "2:3: `a,b` cannot name an environment; "
@@ -99,14 +111,14 @@ def test_two_environments_may_be_one_account() -> None:
 def test_teams_that_map_one_account_must_agree_on_the_way_in() -> None:
     ops = (
         "aws-accounts:\n  shared:\n    id: '111111111111'\n    deployer_role: X\n"
-        "    external_id: other\n"
+        "    external_id: other\n    source_identity: us\n"
     )
     files = {"aws-accounts/ops.yaml": ops, "aws-policies/ops.yaml": POLICIES}
     both = [
         f"aws-accounts/pay.yaml:2:3: environment `nonprod` and `shared` of team `ops` "
         f"(aws-accounts/ops.yaml:2) are both account 111111111111 and disagree on `{key}`; "
         "write the same in both"
-        for key in ("deployer_role", "external_id")
+        for key in ("deployer_role", "external_id", "source_identity")
     ]
     assert said(files) == both
     assert said(files, teams=["pay"]) == both
@@ -114,7 +126,7 @@ def test_teams_that_map_one_account_must_agree_on_the_way_in() -> None:
         f"aws-accounts/ops.yaml:2:3: environment `shared` and `nonprod` of team `pay` "
         f"(aws-accounts/pay.yaml:2) are both account 111111111111 and disagree on `{key}`; "
         "write the same in both"
-        for key in ("deployer_role", "external_id")
+        for key in ("deployer_role", "external_id", "source_identity")
     ]
 
 
