@@ -18,9 +18,9 @@ from worker.clock import SystemClock
 AWS = "arn:aws:iam::aws:policy/"
 STAGING = "333333333333"
 POLICIES = {
-    "look": policy(managed_policies=[f"{AWS}ReadOnlyAccess"]),
+    "look": policy(managed_policies=[f"{AWS}AmazonS3ReadOnlyAccess"]),
     "fix": policy(managed_policies=[f"{AWS}PowerUserAccess"]),
-    "survey": {"managed_policies": [f"{AWS}SecurityAudit"]},
+    "survey": {"managed_policies": [f"{AWS}ReadOnlyAccess"]},
 }
 FILES = directory(
     accounts={"prod": PROD, "dev": DEV, "staging": STAGING},
@@ -40,7 +40,7 @@ def wire(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[W
     for account in (PROD, DEV, STAGING):
         moto_server.add(AccountId(account), "user/ana")
     moto_server.iam(AccountId(PROD)).attach_user_policy(
-        UserName="ana", PolicyArn=f"{AWS}ReadOnlyAccess"
+        UserName="ana", PolicyArn=f"{AWS}AmazonS3ReadOnlyAccess"
     )
     with laid(moto_server.url) as wire:
         monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
@@ -126,7 +126,7 @@ def test_on_a_screen_it_fits_80_columns_and_tells_calls_sizes_classes_and_what_w
     for word in ("PutUserPolicy", "user/ana", "of 2,048", "of 10 attached", "permanent"):
         assert word in told
     assert "would be refused: nothing of it would stand (1)" in told
-    assert "characters; user/ana has 2,048 of 2,048 left" in told
+    assert "of 2,048 left inline" in told
     assert "stands already: attached by others" in told
     assert "nothing was written" in told
     assert ran.err == ""

@@ -1,6 +1,5 @@
 """`plan --aws` below its command: what is rehearsed is what the worker then does, call by call."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,49 +7,32 @@ from typing import Any, cast
 
 import pytest
 
-from cli.difference import Difference
 from cli.rehearsals import Told
-from cli.rehearsing import words_of
 from ledger.account_words import AccountWords
-from ledger.ingest import IngestRequest, plan
-from ledger.model import AccountId
-from ledger.project import GrantRow
-from ledger.store.views import closed_rows_of, read_account
+from ledger.store.views import read_account
 from tests.support.builders import Files, at, directory, permanent, policy, temporary
-from tests.support.fake_aws.account import FakeGate
+from tests.support.rehearsing import foreseen, rehearse
 from tests.support.stage import ANA, DEV, PROD, Stage
-from worker.metrics import Metrics
-from worker.rehearsal import Rehearsal, Rehearsing
 from worker.rehearsed import Step
 
 OURS = f"arn:aws:iam::{PROD}:policy/iam-ledger/"
+
+DENYING = "arn:aws:iam::aws:policy/Denying"
+LARGE = policy(
+    custom_statements=[
+        {
+            "effect": "Allow",
+            "actions": [f"s3:Get{n}"],
+            "resources": [f"arn:aws:s3:::{'x' * 200}{n}"],
+        }
+        for n in range(40)
+    ]
+)
 
 
 def allowing(*actions: str) -> dict[str, object]:
     statement = {"effect": "Allow", "actions": list(actions), "resources": ["*"]}
     return policy(custom_statements=[statement])
-
-
-async def foreseen(stage: Stage, files: Files) -> list[AccountWords]:
-    """What the ledger would say of each account if `files` were ingested now."""
-    now = stage.clock.now()
-    report = await plan(stage.ledger, IngestRequest(files=files, now=now, consent=1_000_000))
-    return await words_of(stage.ledger, Difference(report, now), frozenset())
-
-
-async def rehearse(stage: Stage, files: Files) -> dict[AccountId, Rehearsal]:
-    """What a worker would do if `files` were ingested now."""
-    gate, words = FakeGate(stage.aws), await foreseen(stage, files)
-
-    async def read_closed(account: AccountId, names: list[str]) -> tuple[GrantRow, ...]:
-        async with stage.ledger.reading() as connection:
-            return await closed_rows_of(connection, account, names)
-
-    rehearsing = Rehearsing(
-        gate, stage.clock, read_closed, Metrics(), observing=asyncio.Semaphore(8)
-    )
-    found = [await stage.clock.run(rehearsing.rehearse(each)) for each in words]
-    return {each.account: each for each in found}
 
 
 def said(step: Step) -> str:
@@ -92,6 +74,9 @@ def _a_foreigner_and_no_room(stage: Stage) -> None:
     iam = stage.aws.iam(PROD)
     iam.create_policy("Payments-Look", "/", _foreign("a"), {})
     iam.put_inline(ANA, "somebody-elses", _foreign("y" * 1_900))
+    for number in range(10):
+        arn = iam.create_policy(f"somebody-elses-{number}", "/", _foreign("c"), {})
+        iam.attach(ANA, arn or "")
 
 
 def _by_hand(stage: Stage) -> None:
@@ -141,6 +126,19 @@ SCENES = {
     ),
     "what somebody took away by hand": Scene(LOOKING, LOOKING, _by_hand),
     "nothing to do": Scene(LOOKING, LOOKING),
+    "what takes several policies, and what only the worker ends": Scene(
+        directory(
+            policies={
+                "fix": LARGE,
+                "odd": policy(managed_policies=[DENYING], enforcement="daemon"),
+            },
+            windows=[temporary(expires_at=at(3)), temporary("bob", grant="odd", expires_at=at(3))],
+        )
+    ),
+    "the end of what takes several policies": Scene(
+        directory(policies={"fix": LARGE}),
+        directory(policies={"fix": LARGE}, windows=[temporary(expires_at=at(3))]),
+    ),
     "an end that is to come": Scene(
         directory(windows=[temporary(starts_at=at(2), expires_at=at(3))])
     ),
@@ -154,6 +152,8 @@ async def _played(stage: Stage, scene: Scene) -> None:
         process = stage.process()
         await stage.clock.run(process.once())
         await process.stop()
+    deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
+    stage.aws.publish("Denying", json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
     scene.since(stage)
     await stage.clock.advance(hours=scene.hours, minutes=5)
 
@@ -200,8 +200,8 @@ async def test_what_cannot_be_done_is_told_with_its_reason_and_fails(stage: Stag
     (refused,), (conflict,), (stuck,) = (
         cast("Any", item[key]) for key in ("refused", "conflicts", "stuck")
     )
-    assert (refused["principal"], refused["code"]) == ("ana", "inline-budget")
-    assert "used by 1 other inline" in refused["message"]
+    assert (refused["principal"], refused["code"]) == ("ana", "no-room")
+    assert "has 0 of 10 attachments left" in refused["message"]
     assert (conflict["policy"], conflict["code"]) == ("look", "conflict")
     assert (stuck["principal"], stuck["code"]) == ("zoe", "NoSuchEntity")
 
