@@ -13,14 +13,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
+from typing import Any
 
 REQUIREMENTS = Path(__file__).parents[1] / "oracles" / "ministack.txt"
 ENVIRONMENT = Path(__file__).parents[2] / ".venv" / "ministack"
+AS_AWS = Path(__file__).with_name("ministack_as_aws.py")
+REGION = "us-east-1"
 START_MAX_S = 60.0
 """Far more than any start needs: it bounds a hang, and measures nothing."""
 
@@ -64,10 +68,34 @@ class Ministack:
     def url(self) -> str:
         return f"http://{self.host}:{self.port}"
 
+    def client(self, service: str, key: str, secret: str = "test", token: str | None = None) -> Any:  # noqa: S107  # ministack's own
+        """A botocore client with these keys; with an account's number as key, its root's."""
+        from botocore.config import Config
+
+        return _session().create_client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+
+@cache
+def _session() -> Any:
+    from botocore.session import get_session
+
+    return get_session()
+
 
 @contextmanager
-def ministack() -> Iterator[Ministack]:
-    """A server with `AUTH=true`, empty, and gone at the end."""
+def ministack(*, as_aws: bool = False) -> Iterator[Ministack]:
+    """A server with `AUTH=true`, empty, and gone at the end.
+
+    `as_aws`: what its evaluator is told of a call to IAM is put right (`ministack_as_aws.py`).
+    """
     with socket.socket() as free, TemporaryDirectory() as folder:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
@@ -75,7 +103,7 @@ def ministack() -> Iterator[Ministack]:
         log = Path(folder) / "log"
         with log.open("w") as written:
             process = subprocess.Popen(
-                [python(), "-m", "ministack"],
+                [python(), *(["-P", AS_AWS] if as_aws else ["-m", "ministack"])],
                 env={
                     "PATH": os.environ["PATH"],
                     "HOME": folder,
