@@ -103,6 +103,8 @@ def _taken(statement: Statement, room: int) -> tuple[Statement | None, Statement
         if used > room:
             break
         count += 1
+    if count == 0 and actions and size_within({**statement, "Action": actions[:1]}) <= room:
+        count = 1  # one alone is written without brackets
     if count == 0:
         return None, statement
     return {**statement, "Action": actions[:count]}, {**statement, "Action": actions[count:]}

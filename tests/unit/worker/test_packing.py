@@ -110,6 +110,17 @@ def test_a_statement_of_many_resources_is_split_by_them_where_one_action_does_no
     assert permissions(documents) == permissions([minify(whole)])
 
 
+@pytest.mark.parametrize("over", [0, 1, 2])
+def test_an_action_that_fits_by_itself_alone_is_parted_to_the_last_character(over: int) -> None:
+    """One alone is written without the brackets of a list, which may be all that is too much."""
+    resource = "arn:" + "x" * 400
+    alone = minify(timed(allow("s3:GetObject", Resource=resource))).size
+    whole = timed(allow("s3:GetObject", "s3:PutObject", Resource=resource))
+    documents = split(whole, alone + over)
+    assert len(documents) == 2
+    assert permissions(documents) == permissions([minify(whole)])
+
+
 @pytest.mark.parametrize("element", ["NotAction", "NotResource"])
 def test_what_is_allowed_but_for_a_list_is_never_parted(element: str) -> None:
     """Two halves of a NotAction would together allow everything."""
