@@ -165,6 +165,7 @@ def fold(row: GrantRow | None, recorded: Recorded) -> GrantRow | None:
         event,
         Revoked
         | RetryRequested
+        | Sighted
         | Applied
         | Removed
         | Left
@@ -206,6 +207,9 @@ def _after(row: GrantRow, recorded: Recorded) -> GrantRow:
                 principal_id=event.principal_id,
                 trouble=None,
             )
+        case Sighted() if row.grant.temporary:
+            # About to be attached: until `applied` says how it stands, no date is known to end it.
+            return replace(row, enforcement="daemon")
         case RetryRequested():
             return _asked_again(row, recorded, event.word.by)
         case Removed() if event.cause == "drift":

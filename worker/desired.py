@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from ledger.events import Pin
 from ledger.model import AccountId, Policy, Principal, Team
 from ledger.project import GrantRow
-from ledger.state import AccountView
+from ledger.state import AccountView, DefinedPolicy
 from worker.account import PrincipalState, SourceDocument
-from worker.documents import Document, canonical, minify, timed_copy
+from worker.documents import Document, NotCopyable, canonical, own_document
+from worker.forms import Asked, Part
 
 OBJECT_PREFIX = "iam-ledger-"
 """What every inline policy of ours is called by (`ledger.decide` names them)."""
@@ -19,6 +20,7 @@ OBJECT_PREFIX = "iam-ledger-"
 TAG_LEDGER = "iam-ledger:ledger"
 TAG_TEAM = "iam-ledger:team"
 TAG_POLICY = "iam-ledger:policy"
+TAG_GRANT = "iam-ledger:grant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,12 @@ class WantedPolicy:
     name: str
     path: str
     arn: str
-    document: Document
+    document: Document | None
+    """None: no text can be written; `why` says so."""
     position: int
     """Of the `policy_defined` that says so."""
     tags: Mapping[str, str]
+    why: str | None = None
 
 
 def policy_path(view: AccountView) -> str:
@@ -53,21 +57,31 @@ def policy_tags(view: AccountView, team: Team, policy: str) -> dict[str, str]:
 def wanted_policies(view: AccountView) -> dict[tuple[Team, str], WantedPolicy]:
     """Every policy with custom statements, of every team that maps the account."""
     teams = {entry.team for entry in view.entries}
-    path = policy_path(view)
     return {
-        key: WantedPolicy(
-            team=defined.policy.team,
-            policy=defined.policy.name,
-            name=defined.policy.iam_name,
-            path=path,
-            arn=policy_arn(view, key[0], key[1], defined.policy.iam_name),
-            document=canonical(defined.policy.document),
-            position=defined.position,
-            tags=policy_tags(view, defined.policy.team, defined.policy.name),
-        )
+        key: _wanted(view, defined)
         for key, defined in view.policies.items()
         if key[0] in teams and defined.policy.document is not None
     }
+
+
+def _wanted(view: AccountView, defined: DefinedPolicy) -> WantedPolicy:
+    policy = defined.policy
+    document, why = None, None
+    try:
+        document = own_document(policy)
+    except NotCopyable as reason:
+        why = str(reason)
+    return WantedPolicy(
+        team=policy.team,
+        policy=policy.name,
+        name=policy.iam_name,
+        path=policy_path(view),
+        arn=policy_arn(view, policy.team, policy.name, policy.iam_name),
+        document=document,
+        position=defined.position,
+        tags=policy_tags(view, policy.team, policy.name),
+        why=why,
+    )
 
 
 def wanted_attachments(view: AccountView, policy: Policy) -> tuple[str, ...]:
@@ -100,41 +114,102 @@ def same_principal(row: GrantRow, state: PrincipalState) -> bool:
     return row.principal_id in (None, state.unique_id)
 
 
+def arn_prefix(view: AccountView) -> str:
+    """What the ARN of every policy under our path begins with."""
+    return customer_arn(view.account, policy_path(view), "")
+
+
+def same_name(view: AccountView, row: GrantRow) -> tuple[GrantRow, ...]:
+    """`row` and every open grant that stands under its name in IAM: what it continues."""
+    name, who = row.grant.object, row.grant.principal.key
+    others = (other for other in view.rows if other.key != row.key and name is not None)
+    return (row, *(o for o in others if (o.grant.object, o.grant.principal.key) == (name, who)))
+
+
+def whose(view: AccountView, principal: Principal) -> dict[str, str]:
+    """What hangs on `principal`, by name or ARN -> the grant that it stands for."""
+    return {
+        made.name: row.grant.id
+        for row in view.rows
+        if row.grant.principal.key == principal.key
+        for made in row.made
+    }
+
+
 def holders(
     rows: Iterable[GrantRow], view: AccountView, principal: Principal, arn: str
 ) -> tuple[GrantRow, ...]:
-    """The permanent grants among `rows` that have this attachment, or are about to."""
+    """The grants among `rows` that have this attachment, or are about to.
+
+    A temporary one holds what it was given, or what was looked at to be given to it: what else it
+    will need hangs on the room there is.
+    """
     found = []
     for row in rows:
-        if row.grant.temporary or row.grant.principal.key != principal.key:
+        if row.grant.principal.key != principal.key:
             continue
-        defined = view.policies.get((row.grant.team, row.grant.policy))
-        wanted = wanted_attachments(view, defined.policy) if defined else ()
-        if arn in wanted or any(made.name == arn for made in row.made):
+        if any(made.name == arn for made in row.made) or _about_to(view, row, arn):
             found.append(row)
     return tuple(found)
 
 
-def copy_of(
-    row: GrantRow, policy: Policy, sources: Sequence[SourceDocument]
-) -> tuple[Document, tuple[Pin, ...]]:
-    """The timed copy that gives a temporary grant, and what it was copied from.
+def _about_to(view: AccountView, row: GrantRow, arn: str) -> bool:
+    if row.grant.temporary:
+        seen = view.sighting(row.grant.principal, arn)
+        return seen is not None and (seen.grant.id, seen.grant.turn) == row.key
+    defined = view.policies.get((row.grant.team, row.grant.policy))
+    return defined is not None and arn in wanted_attachments(view, defined.policy)
 
-    Raises worker.documents.NotCopyable when a source cannot be limited in time.
+
+def may_hold(view: AccountView, row: GrantRow) -> tuple[str, ...]:
+    """Every attachment that may stand for `row`, evidence of it lost in a crash or not.
+
+    A foreign policy was sighted, for this very grant, before our attach, or was taken over for its
+    policy and principal; one of ours has its name. A temporary grant sights them all.
     """
-    if row.grant.window.ends_at is None:
-        raise ValueError(f"grant {row.grant.id} is permanent: it is attached, not copied")
-    texts = [] if policy.document is None else [policy.document]
-    texts += [source.document for source in sources]
-    late_start = row.grant.window.starts_at > row.granted.at
-    document = minify(
-        timed_copy(
-            texts,
-            ends_at=row.grant.window.ends_at,
-            starts_at=row.grant.window.starts_at if late_start else None,
-        )
+    arns = [made.name for made in row.made if made.kind == "attachment"]
+    key = (row.grant.team, row.grant.policy)
+    defined, retired = view.policies.get(key), view.retired.get(key)
+    if not row.grant.temporary:
+        if defined is not None:
+            arns += [arn for arn in wanted_attachments(view, defined.policy) if is_ours(view, arn)]
+        elif retired is not None:
+            arns.append(policy_arn(view, *key, retired.iam_name))
+    arns += [
+        seen.policy_arn
+        for seen in view.sightings.values()
+        if (seen.grant.id, seen.grant.turn) == row.key
+    ]
+    who = row.grant.principal.key
+    arns += [
+        word.policy_arn
+        for word, _ in view.adopted.values()
+        if not row.grant.temporary
+        and (word.team, word.policy) == key
+        and word.principal
+        and word.principal.key == who
+    ]
+    return tuple(dict.fromkeys(arns))
+
+
+def asked_of(
+    view: AccountView, row: GrantRow, policy: Policy, sources: Sequence[SourceDocument]
+) -> Asked:
+    """What a temporary grant asks for, given the texts of the policies of AWS's own it names."""
+    if row.grant.object is None:
+        raise ValueError(f"temporary grant {row.grant.id} has no name in IAM")
+    own: tuple[Part, ...] = ()
+    if policy.document is not None:
+        arn = policy_arn(view, policy.team, policy.name, policy.iam_name)
+        own = (Part(arn, policy.document, None),)
+    return Asked(
+        policy=policy,
+        window=row.grant.window,
+        late_start=row.grant.window.starts_at > row.granted.at,
+        object=row.grant.object,
+        prefix=arn_prefix(view),
+        parts=own + tuple(Part(each.arn, each.document, pin_of(each)) for each in sources),
     )
-    return document, tuple(pin_of(source) for source in sources)
 
 
 def pin_of(source: SourceDocument) -> Pin:

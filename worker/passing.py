@@ -5,7 +5,7 @@ Invariant: one refused step delays no other; what failed is remembered, told onc
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -16,7 +16,7 @@ from ledger.events import Stuck, Unstuck, ref
 from ledger.model import AccountId, Principal, Team
 from ledger.project import GrantRow
 from ledger.state import AccountView
-from worker.account import Answer, AwsAccount, PrincipalState
+from worker.account import AccountLimits, Answer, AwsAccount, PrincipalState
 from worker.errors import AwsBusy, AwsError, AwsRefused, AwsUnanswered
 from worker.evidence import Evidence
 from worker.metrics import Metrics
@@ -52,6 +52,8 @@ class Context:
     """Held while a whole account is read: bounds how many are at one time."""
     first_seen: dict[str, datetime] = field(default_factory=dict)
     """Drift: when each difference was first read."""
+    limits: AccountLimits = field(default_factory=AccountLimits)
+    """The account's own quotas, as they were read last."""
     granting: Callable[[], bool] = lambda: True
     """Whether the clock, and the ledger itself, are good enough for new grants."""
     time_known: Callable[[], bool] = lambda: True
@@ -158,6 +160,12 @@ class Pass:
             policy=name or None,
         )
         await self.record(event, cause=self.view.stuck_positions.get((team, name), 0))
+
+    def policy_created(self) -> None:
+        """One more than the account has told."""
+        limits = self.context.limits
+        if limits.policies is not None:
+            self.context.limits = replace(limits, policies=limits.policies + 1)
 
     async def record(self, event: EvidenceEvent, *, cause: int) -> None:
         await self.context.evidence.record(event, cause=cause, now=self.now)

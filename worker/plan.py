@@ -11,13 +11,12 @@ from typing import Literal
 
 from ledger.model import GrantId, Principal, Team
 from ledger.project import GrantRow
-from ledger.state import AccountView
+from ledger.state import AccountView, DefinedPolicy
 from worker.desired import (
     WantedPolicy,
     holders,
     is_ours,
-    policy_arn,
-    wanted_attachments,
+    may_hold,
     wanted_policies,
 )
 from worker.timing import overdue, writable
@@ -107,8 +106,11 @@ def plan(
 
 def _held(view: AccountView, key: tuple[Team, str]) -> bool:
     """Whether a grant of it still owes its removal: IAM deletes no policy that is attached."""
+    arn = view.objects[key].made.name
     return any(
-        (row.grant.team, row.grant.policy) == key and not row.grant.temporary for row in view.rows
+        (row.grant.team, row.grant.policy) == key
+        and (not row.grant.temporary or arn in may_hold(view, row))
+        for row in view.rows
     )
 
 
@@ -141,13 +143,20 @@ def _grant_step(
         return None  # under `drift: warn` what somebody took away stays away
     if trouble == "retry":
         return WriteGrant(row, "first" if row.written_position is None else "change")
-    if trouble == "refused" and not retry_refused and row.policy_position == defined.position:
+    if trouble == "refused" and not (retry_refused or _healed(view, row, defined)):
         return None
     if row.written_position is None:
         return WriteGrant(row, "first")
     if row.policy_position != defined.position or trouble == "refused":
         return WriteGrant(row, "change")
     return None
+
+
+def _healed(view: AccountView, row: GrantRow, defined: DefinedPolicy) -> bool:
+    """Whether what a refused grant was refused for has changed: its policy, or that it stands."""
+    written = view.object_positions.get((row.grant.team, row.grant.policy), 0)
+    since = row.trouble.since.position if row.trouble is not None else 0
+    return row.policy_position != defined.position or written > since
 
 
 # --- removals -----------------------------------------------------------------------------------
@@ -168,24 +177,25 @@ class Replaced:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveInline:
-    principal: Principal
-    name: str
+class Remove:
+    """These go, by names that the record knows."""
 
-
-@dataclass(frozen=True, slots=True)
-class RemoveAttachments:
     principal: Principal
-    detach: tuple[str, ...]
-    kept_for: tuple[GrantId, ...]
+    inline: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    """ARNs of customer-managed policies that are this grant's alone: detached, then deleted."""
+    detach: tuple[str, ...] = ()
+    kept_for: tuple[GrantId, ...] = ()
     """Grants that still need one of its attachments."""
-    left: tuple[str, ...]
+    left: tuple[str, ...] = ()
     """Attachments that stood before us, and stay."""
     unsure: tuple[str, ...] = ()
     """Attachments of which no readable evidence says whether they stood before us."""
+    look: bool = False
+    """Evidence of a write may be lost: what else carries its name is looked for afterwards."""
 
 
-Removal = Waits | Replaced | RemoveInline | RemoveAttachments
+Removal = Waits | Replaced | Remove
 
 
 def removal_of(view: AccountView, row: GrantRow, now: datetime) -> Removal:
@@ -197,11 +207,9 @@ def removal_of(view: AccountView, row: GrantRow, now: datetime) -> Removal:
     for successor in (carrier, _continuing(view, row, now)):
         if successor is not None and _pending(row, successor, now):
             return Waits(successor)
-    if row.grant.object is None:
-        return _attachments_of(view, row, now)
     if carrier is not None and carrier.written_position is not None:
         return Replaced(carrier)
-    return RemoveInline(row.grant.principal, row.grant.object)
+    return _objects_of(view, row, now)
 
 
 def _carrier(view: AccountView, row: GrantRow, now: datetime) -> GrantRow | None:
@@ -236,14 +244,14 @@ def _pending(row: GrantRow, successor: GrantRow, now: datetime) -> bool:
     return not cannot or (continues and not row.grant.window.over(now))
 
 
-def _attachments_of(view: AccountView, row: GrantRow, now: datetime) -> RemoveAttachments:
+def _objects_of(view: AccountView, row: GrantRow, now: datetime) -> Remove:
     principal = row.grant.principal
     others = [other for other in view.rows if other.key != row.key and writable(other, now)]
     detach: list[str] = []
     left: list[str] = []
     unsure: list[str] = []
     kept: list[GrantId] = []
-    for arn in _may_hold(view, row):
+    for arn in may_hold(view, row):
         needed_by = holders(others, view, principal, arn)
         ours = is_ours(view, arn) or view.ours(principal, arn)
         if needed_by:
@@ -252,32 +260,27 @@ def _attachments_of(view: AccountView, row: GrantRow, now: datetime) -> RemoveAt
             detach.append(arn)
         else:
             (unsure if ours is None else left).append(arn)
-    kept_for = tuple(dict.fromkeys(kept))
-    return RemoveAttachments(principal, tuple(detach), kept_for, tuple(left), tuple(unsure))
+    look = row.grant.object is not None and _may_be_unrecorded(view, row)
+    copies = [made.name for made in row.made if made.kind == "inline"]
+    if look and row.grant.object is not None:
+        copies.append(row.grant.object)
+    return Remove(
+        principal,
+        inline=tuple(dict.fromkeys(copies)),
+        parts=tuple(made.name for made in row.made if made.kind == "policy"),
+        detach=tuple(detach),
+        kept_for=tuple(dict.fromkeys(kept)),
+        left=tuple(left),
+        unsure=tuple(unsure),
+        look=look,
+    )
 
 
-def _may_hold(view: AccountView, row: GrantRow) -> tuple[str, ...]:
-    """Every attachment that may stand for `row`, evidence of it lost in a crash or not.
+def _may_be_unrecorded(view: AccountView, row: GrantRow) -> bool:
+    """Whether something may have been written for `row` of which a crash has lost the evidence.
 
-    A foreign policy was sighted, for this very grant, before our attach, or was taken over for its
-    policy and principal; one of ours has its name.
+    What has evidence is written again only for a newer text of its policy, or after some trouble.
     """
-    arns = [made.name for made in row.made if made.kind == "attachment"]
-    key = (row.grant.team, row.grant.policy)
-    defined, retired = view.policies.get(key), view.retired.get(key)
-    if defined is not None:
-        arns += [arn for arn in wanted_attachments(view, defined.policy) if is_ours(view, arn)]
-    elif retired is not None:
-        arns.append(policy_arn(view, *key, retired.iam_name))
-    arns += [
-        seen.policy_arn
-        for seen in view.sightings.values()
-        if (seen.grant.id, seen.grant.turn) == row.key
-    ]
-    who = row.grant.principal.key
-    arns += [
-        word.policy_arn
-        for word, _ in view.adopted.values()
-        if (word.team, word.policy) == key and word.principal and word.principal.key == who
-    ]
-    return tuple(dict.fromkeys(arns))
+    defined = view.policies.get((row.grant.team, row.grant.policy))
+    settled = defined is not None and row.policy_position == defined.position
+    return row.applied is None or row.trouble is not None or not settled

@@ -9,7 +9,9 @@ from datetime import datetime
 import structlog
 
 from ledger.events import Made, PolicyDeleted, PolicyWritten
-from worker.account import Answer, ManagedPolicyState
+from ledger.project import GrantRow
+from ledger.state import DefinedPolicy
+from worker.account import Answer
 from worker.desired import (
     TAG_LEDGER,
     TAG_POLICY,
@@ -18,11 +20,15 @@ from worker.desired import (
     customer_arn,
     policy_tags,
 )
-from worker.documents import MANAGED_CHARS_MAX, VERSIONS_MAX, canonical
+from worker.documents import MANAGED_CHARS_MAX, Document
 from worker.errors import AwsMissing, AwsRefused
+from worker.forms import CannotStand
+from worker.outcomes import TEXT_REFUSED, refuse
 from worker.passing import Pass
 from worker.plan import DeletePolicy, WritePolicy
 from worker.removing import remove_due
+from worker.timing import writable
+from worker.versions import bring_up
 
 log = structlog.get_logger()
 
@@ -51,25 +57,25 @@ async def delete_policies(now_in: Pass, steps: tuple[DeletePolicy, ...]) -> None
 
 async def _write(now_in: Pass, step: WritePolicy) -> None:
     wanted = step.wanted
-    if wanted.document.size > MANAGED_CHARS_MAX:
-        raise AwsRefused(
-            "LimitExceeded",
-            f"policy `{wanted.policy}` takes {wanted.document.size:,} characters; a managed policy "
-            f"has room for {MANAGED_CHARS_MAX:,}. Split it into two policies",
-        )
-    standing = await now_in.aws.read_policy(wanted.arn)
-    arn = wanted.arn
-    if standing is None:
-        answers = [await _create(now_in, wanted)]
-        arn = answers[0].arn or customer_arn(now_in.context.account, wanted.path, wanted.name)
-    else:
-        await _check_ours(now_in, wanted)
-        answers = await _bring_up(now_in, wanted, standing)
+    try:
+        document = _writable(wanted)
+        standing = await now_in.aws.read_policy(wanted.arn)
+        arn = wanted.arn
+        if standing is None:
+            answers = [await _create(now_in, wanted, document)]
+            arn = answers[0].arn or customer_arn(now_in.context.account, wanted.path, wanted.name)
+        else:
+            await _check_ours(now_in, wanted)
+            answers = await bring_up(now_in, wanted.arn, document, standing)
+    except AwsRefused as error:
+        if error.code in TEXT_REFUSED:
+            await _withdraw(now_in, wanted, error)
+        raise
     event = PolicyWritten(
         account=now_in.context.account,
         team=wanted.team,
         policy=wanted.policy,
-        made=Made("policy", arn, wanted.document.sha256),
+        made=Made("policy", arn, document.sha256),
         policy_position=wanted.position,
         requests=tuple(answer.request_id for answer in answers if answer.request_id),
         confirmed_at=max((answer.confirmed_at for answer in answers), default=now_in.now),
@@ -80,11 +86,45 @@ async def _write(now_in: Pass, step: WritePolicy) -> None:
     log.info("policy_written", policy=wanted.name, reason=step.reason)
 
 
-async def _create(now_in: Pass, wanted: WantedPolicy) -> Answer:
+def _writable(wanted: WantedPolicy) -> Document:
+    """The text of `wanted`; AwsRefused where there can be none, or IAM would not take it."""
+    document = wanted.document
+    if document is None:
+        raise AwsRefused("MalformedPolicyDocument", f"policy `{wanted.policy}`: {wanted.why}")
+    if document.size > MANAGED_CHARS_MAX:
+        raise AwsRefused(
+            "LimitExceeded",
+            f"policy `{wanted.policy}` takes {document.size:,} characters; a managed policy has "
+            f"room for {MANAGED_CHARS_MAX:,}. Split it into two policies",
+        )
+    return document
+
+
+async def _withdraw(now_in: Pass, wanted: WantedPolicy, error: AwsRefused) -> None:
+    """Takes the old text from whoever has it by us: reviewers have changed it."""
+    defined = now_in.view.policies[wanted.team, wanted.policy]
+    for row in now_in.view.rows:
+        refused = row.trouble is not None and row.trouble.kind == "refused"
+        told = refused and row.policy_position == defined.position
+        if told or not writable(row, now_in.now):
+            continue
+        if any(made.name == wanted.arn for made in row.made):
+            now_in.check_stop()
+            await now_in.attempt(row.key, _refuse(now_in, row, defined, error), row=row)
+
+
+async def _refuse(now_in: Pass, row: GrantRow, defined: DefinedPolicy, error: AwsRefused) -> None:
+    state = await now_in.aws.read_principal(row.grant.principal)
+    if state is not None:
+        why = f"the policy's new text cannot be written, and the old one was withdrawn: {error}"
+        await refuse(now_in, row, defined, CannotStand(error.code, why), state)
+
+
+async def _create(now_in: Pass, wanted: WantedPolicy, document: Document) -> Answer:
     answer = await now_in.aws.create_policy(
         name=wanted.name,
         path=wanted.path,
-        document=wanted.document.text,
+        document=document.text,
         tags=dict(wanted.tags),
     )
     if answer.outcome == "stood":
@@ -94,6 +134,7 @@ async def _create(now_in: Pass, wanted: WantedPolicy) -> Answer:
             "left alone. Take it over (`iam-ledger adopt`), rename or delete it, or rename the "
             "policy in the YAML",
         )
+    now_in.policy_created()
     return answer
 
 
@@ -111,22 +152,6 @@ def _foreign(arn: str, tags: dict[str, str]) -> str:
         "left alone. Take it over (`iam-ledger adopt`), delete it, or give this ledger another "
         "`policy_path`"
     )
-
-
-async def _bring_up(
-    now_in: Pass, wanted: WantedPolicy, standing: ManagedPolicyState
-) -> list[Answer]:
-    """A new default version where the text differs, the oldest other one making room for it."""
-    if canonical(standing.document) == wanted.document:
-        return []
-    answers = []
-    if len(standing.versions) >= VERSIONS_MAX:
-        oldest = next(
-            version for version in standing.versions if version != standing.default_version
-        )
-        answers.append(await now_in.aws.delete_policy_version(wanted.arn, oldest))
-    answers.append(await now_in.aws.create_policy_version(wanted.arn, wanted.document.text))
-    return answers
 
 
 async def _delete(now_in: Pass, step: DeletePolicy) -> None:

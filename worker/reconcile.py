@@ -15,7 +15,7 @@ from ledger.state import AccountView
 from worker.account import AwsAccount
 from worker.desired import wanted_policies
 from worker.drifting import record_drift
-from worker.errors import AwsError
+from worker.errors import AwsBusy, AwsError, AwsRefused, AwsUnanswered
 from worker.passing import Context, Pass, PassAbandoned, retried_at
 from worker.plan import Work, plan
 from worker.policies import delete_policies, write_policies
@@ -120,6 +120,7 @@ async def _observe(now_in: Pass, *, at_once: bool) -> bool:
     context = now_in.context
 
     async def read() -> None:
+        await _read_limits(now_in)
         async with context.observing:
             state = await now_in.aws.observe()
         await remove_due(now_in)
@@ -135,10 +136,19 @@ async def _observe(now_in: Pass, *, at_once: bool) -> bool:
     return done
 
 
+async def _read_limits(now_in: Pass) -> None:
+    """The account's own quotas; where it does not tell, what was known of them stays."""
+    try:
+        now_in.context.limits = await now_in.aws.read_limits()
+    except (AwsBusy, AwsUnanswered, AwsRefused) as error:
+        log.info("limits_unknown", code=error.code, why=error.message)
+
+
 async def _read_sources(now_in: Pass) -> None:
     """AWS changes its own policies under whoever has them attached: what they say now is kept."""
-    rows = (row for row in now_in.view.rows if not row.grant.temporary)
-    for arn in sorted({pin.arn for row in rows for pin in row.pins}):
+    held = {made.name for row in now_in.view.rows for made in row.made}
+    pinned = {pin.arn for row in now_in.view.rows for pin in row.pins}
+    for arn in sorted(held & pinned):
         read = now_in.context.sources.read(now_in.aws, arn, None, now_in.now)
         await now_in.attempt(("source", arn), read)
 

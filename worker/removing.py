@@ -4,6 +4,7 @@ What is removed is a name that no live grant carries, asked of the ledger again 
 "Already gone" is done. An answer that never came is read back before it is believed.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -14,9 +15,11 @@ from ledger.model import GrantId, Principal
 from ledger.project import GrantRow
 from worker.account import Answer
 from worker.errors import AwsRefused
+from worker.parts import found_parts
 from worker.passing import Pass, newest_position
-from worker.plan import RemoveAttachments, RemoveInline, Replaced, Waits, removal_of
+from worker.plan import Remove, Replaced, Waits, removal_of
 from worker.timing import overdue
+from worker.versions import delete_own
 
 log = structlog.get_logger()
 
@@ -65,23 +68,56 @@ async def remove(now_in: Pass, row: GrantRow) -> None:
         case Replaced(successor):
             stood = Answer("done", "", successor.applied.at if successor.applied else now_in.now)
             await _record(now_in, row, [stood], kept_for=(successor.grant.id,))
-        case RemoveInline(principal, name):
-            answer = await _delete_inline(now_in, principal, name)
-            await _record(now_in, row, [answer])
-        case RemoveAttachments() as removal:
-            answers = [await _detach(now_in, removal.principal, arn) for arn in removal.detach]
-            if removal.unsure:
-                raise AwsRefused("unsure", _unsure(removal))
-            if removal.left:
-                made = tuple(Made("attachment", arn, None) for arn in removal.left)
-                left = Left(ref(row.grant), made, now_in.now)
-                await now_in.record(left, cause=newest_position(row))
-                log.info("access_left", grant=row.grant.id, attachments=list(removal.left))
-                return
-            await _record(now_in, row, answers, kept_for=removal.kept_for)
+        case Remove() as removal:
+            await _carry_out(now_in, row, removal)
 
 
-def _unsure(removal: RemoveAttachments) -> str:
+async def _carry_out(now_in: Pass, row: GrantRow, removal: Remove) -> None:
+    """What is known to stand goes first; what a crash may have hidden is looked for after it."""
+    ended, cleaned = await take_away(
+        now_in,
+        removal.principal,
+        inline=removal.inline,
+        parts=removal.parts,
+        detach=removal.detach,
+    )
+    if removal.look:
+        state = await now_in.aws.read_principal(removal.principal)
+        found = [arn for arn in await found_parts(now_in, row, state) if arn not in removal.parts]
+        more_ended, more_cleaned = await take_away(now_in, removal.principal, parts=found)
+        ended, cleaned = ended + more_ended, cleaned + more_cleaned
+    if removal.unsure:
+        raise AwsRefused("unsure", _unsure(removal))
+    if removal.left:
+        made = tuple(Made("attachment", arn, None) for arn in removal.left)
+        requests = tuple(each.request_id for each in ended + cleaned if each.request_id)
+        left = Left(ref(row.grant), made, now_in.now, requests)
+        await now_in.record(left, cause=newest_position(row))
+        log.info("access_left", grant=row.grant.id, attachments=list(removal.left))
+        return
+    await _record(now_in, row, ended, cleaned=cleaned, kept_for=removal.kept_for)
+
+
+async def take_away(
+    now_in: Pass,
+    principal: Principal,
+    *,
+    inline: Sequence[str] = (),
+    parts: Sequence[str] = (),
+    detach: Sequence[str] = (),
+) -> tuple[list[Answer], list[Answer]]:
+    """What ended access, and what only cleaned up after it. First what only we can end.
+
+    Parts are made in order, and go the other way, so that what is left of them can be found.
+    """
+    last_first = tuple(reversed(parts))
+    ended = [await _detach(now_in, principal, arn) for arn in (*detach, *last_first)]
+    ended += [await delete_inline(now_in, principal, name) for name in inline]
+    cleaned = [answer for arn in last_first for answer in await delete_own(now_in, arn)]
+    return ended, cleaned
+
+
+def _unsure(removal: Remove) -> str:
     return (
         f"the ledger does not say whether {', '.join(removal.unsure)} stood on "
         f"{removal.principal} before us, so it is left alone: detach it by hand, or mend the "
@@ -90,7 +126,12 @@ def _unsure(removal: RemoveAttachments) -> str:
 
 
 async def _record(
-    now_in: Pass, row: GrantRow, answers: list[Answer], *, kept_for: tuple[GrantId, ...] = ()
+    now_in: Pass,
+    row: GrantRow,
+    answers: list[Answer],
+    *,
+    cleaned: Sequence[Answer] = (),
+    kept_for: tuple[GrantId, ...] = (),
 ) -> None:
     confirmed_at = max((answer.confirmed_at for answer in answers), default=now_in.now)
     due_at = row.due_at or confirmed_at
@@ -102,7 +143,7 @@ async def _record(
         cause="expired" if expired else "revoked",
         outcome="answered" if found else "found_absent",
         lateness_us=lateness_us,
-        requests=tuple(answer.request_id for answer in answers if answer.request_id),
+        requests=tuple(each.request_id for each in (*answers, *cleaned) if each.request_id),
         confirmed_at=confirmed_at,
         kept_for=kept_for,
     )
@@ -128,7 +169,7 @@ def _enforcement(row: GrantRow) -> str:
     return row.enforcement or "aws"
 
 
-async def _delete_inline(now_in: Pass, principal: Principal, name: str) -> Answer:
+async def delete_inline(now_in: Pass, principal: Principal, name: str) -> Answer:
     return await now_in.believed(
         principal,
         lambda: now_in.aws.delete_inline(principal, name),

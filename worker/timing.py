@@ -20,6 +20,9 @@ PARKED_DELAYS_S = (60, 120, 240, 480, 900)
 STUCK_AFTER = timedelta(seconds=60)
 """How long weather may last before the ledger says that a step is stuck."""
 
+SETTLING = timedelta(minutes=2)
+"""How long IAM's own reads may show an older state (iam.md, Calls)."""
+
 OFFSET_TRUSTED_S = 2.0
 """The `Date` header's own error: below it our clock is as good as AWS's."""
 
@@ -87,9 +90,15 @@ def next_boundary(rows: Iterable[GrantRow], after: datetime) -> datetime | None:
 
 
 def _instants(row: GrantRow) -> tuple[datetime | None, ...]:
-    """A revoked one may still stand, for a successor that cannot be written: its own end counts."""
-    end = row.grant.window.ends_at
-    return (end,) if row.revoked is not None else (write_from(row), end)
+    """A revoked one may still stand, for a successor that cannot be written: its own end counts.
+
+    What is not written by its start may have waited for it: no date holds back an attachment.
+    """
+    window = row.grant.window
+    if row.revoked is not None:
+        return (window.ends_at,)
+    starts_at = window.starts_at if row.written_position is None else None
+    return write_from(row), starts_at, window.ends_at
 
 
 def next_wake(

@@ -190,7 +190,7 @@ def test_what_does_not_fit_and_who_does_not_exist_are_told_and_stop_nobody(story
     status = story.ran["status"].json
     (refused,), (stuck,) = status["refused"], status["stuck"]
     assert (refused["principal"], refused["policy"]) == ("chloe", "survey")
-    assert (refused["code"], "of 2,048" in refused["message"]) == ("inline-budget", True)
+    assert (refused["code"], "of 2,048" in refused["message"]) == ("no-room", True)
     assert (stuck["principal"], stuck["code"]) == ("nobody", "NoSuchEntity")
     assert status["exposed"] == status["overdue"] == []
 

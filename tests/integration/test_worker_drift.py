@@ -157,6 +157,7 @@ async def test_a_copy_of_a_grant_that_is_over_is_removed_however_often_it_comes_
 
 async def test_what_was_refused_and_taken_away_by_us_is_not_missing(stage: Stage) -> None:
     """It is tried again at each resync, and stands when there is room."""
+    stage.without_slots()
     window = temporary("ana", expires_at=at(40))
     await stage.ingest(directory(windows=[window]))
     await stage.start(resync_every=RESYNC)

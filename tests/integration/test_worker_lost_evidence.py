@@ -20,6 +20,7 @@ def large() -> dict[str, Entry]:
 
 async def crashed_after_the_put(stage: Stage) -> None:
     """A copy stands that the ledger knows nothing of."""
+    stage.without_slots()
     await stage.ingest(directory(policies=SMALL, windows=[WINDOW]))
     stage.aws.fail("crash_after", operation="put_inline")
     process = await stage.start()
@@ -49,6 +50,7 @@ async def test_a_copy_that_a_crash_hid_goes_when_its_policy_no_longer_fits_and_i
 async def test_the_copy_that_a_refused_extension_continues_stays_to_its_own_end(
     stage: Stage,
 ) -> None:
+    stage.without_slots()
     await stage.ingest(directory(policies=SMALL, windows=[WINDOW]))
     await stage.start()
     later = temporary("ana", expires_at=at(6))

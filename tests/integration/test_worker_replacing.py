@@ -91,6 +91,7 @@ async def test_a_grant_cut_short_ends_at_its_new_end(stage: Stage) -> None:
 
 async def test_an_extension_that_cannot_be_written_leaves_the_old_end(stage: Stage) -> None:
     """Somebody else's inline policy has taken the room that the larger copy would need."""
+    stage.without_slots()
     await stage.ingest(directory(windows=[temporary("ana", expires_at=at(2))]))
     await stage.start()
     iam = stage.aws.iam(PROD)
@@ -102,7 +103,7 @@ async def test_an_extension_that_cannot_be_written_leaves_the_old_end(stage: Sta
     await stage.ingest(directory(policies=full(600), windows=[temporary("ana", expires_at=at(4))]))
     await stage.advance(minutes=1)
     (refused,) = await stage.of(Refused)
-    assert refused.code == "inline-budget"
+    assert refused.code == "no-room"
     assert "600" in refused.message
     assert "2,048" in refused.message
     assert stage.allows()
@@ -171,6 +172,7 @@ async def test_a_policy_changed_under_a_live_grant_is_rewritten_in_place_with_it
 async def test_what_reviewers_withdrew_does_not_live_on_where_the_new_content_cannot_be_written(
     stage: Stage,
 ) -> None:
+    stage.without_slots()
     window = temporary("ana", expires_at=at(4))
     await stage.ingest(directory(windows=[window]))
     await stage.start()

@@ -93,6 +93,7 @@ async def test_statements_and_awss_documents_make_one_copy(stage: Stage) -> None
 async def test_what_fits_a_role_and_no_user_is_written_for_the_one_and_refused_for_the_other(
     stage: Stage,
 ) -> None:
+    stage.without_slots()
     own = stage.aws.publish("Large", sized(2_049))
     windows = [temporary("ana", expires_at=at(4)), for_role(expires_at=at(4))]
     await stage.ingest(directory(policies={"fix": managed(own)}, windows=windows))
@@ -101,7 +102,7 @@ async def test_what_fits_a_role_and_no_user_is_written_for_the_one_and_refused_f
     (text,) = stage.inline(CI).values()
     assert counted_chars(text) == 2_049
     (refused,) = await stage.of(Refused)
-    assert refused.code == "inline-budget"
+    assert refused.code == "no-room"
     for number in ("2,049", "2,048"):
         assert number in refused.message
     assert await stage.of(Stuck) == []
@@ -120,6 +121,7 @@ async def test_exactly_what_fits_is_written(stage: Stage) -> None:
 
 
 async def test_the_budget_is_shared_with_what_others_have_put_there(stage: Stage) -> None:
+    stage.without_slots()
     iam: Iam = stage.aws.iam(PROD)
     theirs = document("a:" + "z" * (1_900 - counted_chars(document("a:"))))
     iam.put_inline(ANA, "theirs", theirs)
@@ -135,6 +137,7 @@ async def test_the_budget_is_shared_with_what_others_have_put_there(stage: Stage
 async def test_two_grants_share_the_room_and_the_one_that_does_not_fit_is_told(
     stage: Stage,
 ) -> None:
+    stage.without_slots()
     own = stage.aws.publish("Large", sized(1_500))
     policies = {"fix": managed(own), "look": managed(own)}
     windows = [temporary("ana", expires_at=at(1)), temporary("ana", grant="look", expires_at=at(4))]

@@ -383,4 +383,4 @@ async def test_removals_come_before_additions_and_before_reading_the_account(
     before = len(stage.aws.calls)
     await stage.start()
     operations = [call.operation for call in stage.aws.calls[before:] if call.account == PROD]
-    assert operations == ["delete_inline", "observe", "read_principal", "put_inline"]
+    assert operations == ["delete_inline", "read_limits", "observe", "read_principal", "put_inline"]

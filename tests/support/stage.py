@@ -31,6 +31,7 @@ from tests.support.fake_aws.faults import Crash, Life
 from tests.support.fake_clock import FakeClock
 from tests.support.ledgers import make_ledger
 from tests.support.watched_ledger import WatchedLedger
+from worker.account import AccountLimits
 from worker.keeper import Keeper, Shared
 from worker.ledger_door import LedgerDoor
 from worker.metrics import Metrics
@@ -185,6 +186,10 @@ class Stage:
         await process.run()
         await self.settle()
         return process
+
+    def without_slots(self, account: AccountId = PROD) -> None:
+        """From now on nothing more may be attached to a user."""
+        self.aws.iam(account).quotas = AccountLimits(attached={ANA.kind: 0})
 
     # --- time ------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from ledger.events import (
     Word,
     ref,
 )
+from ledger.model import Grant
 from ledger.project import GrantRow, LatestKey, fold, latest_keys, row_key
 from ledger.sentences import origin, sentence, titled
 from tests.support.every_kind import EVERY_KIND
@@ -37,9 +38,9 @@ MADE = Made("inline", "iam-ledger-x", "0" * 64)
 WORD = Word("olga", "I looked", "olga", "bastion", None)
 
 
-def told(*events: tuple[Event, datetime]) -> GrantRow:
+def told(*events: tuple[Event, datetime], of: Grant = ANA) -> GrantRow:
     row: GrantRow | None = None
-    for position, (event, at) in enumerate([(Granted(ANA), NOON), *events], 1):
+    for position, (event, at) in enumerate([(Granted(of), NOON), *events], 1):
         row = fold(row, Recorded(position, at, event, Provenance(), str(position), GENESIS))
     assert row is not None
     return row
@@ -105,7 +106,18 @@ def test_a_word_about_the_account_is_no_word_about_a_grant() -> None:
 
 
 def test_what_changes_no_state_changes_no_row() -> None:
-    assert told((Sighted(ref(ANA), "arn", True), after(1))) == told()
+    standing = grant("b" * 16, ends=None)
+    seen = (Sighted(ref(standing), "arn", True), after(1))
+    assert told(seen, of=standing) == told(of=standing)
+
+
+def test_what_is_about_to_be_attached_for_a_time_is_ended_by_nobody_but_the_worker() -> None:
+    """Were `applied` lost in a crash, no date could be believed to end it."""
+    seen = Sighted(ref(ANA), "arn", False)
+    row = told((seen, after(0.5)))
+    assert (row.enforcement, row.access_to) == ("daemon", None)
+    timed = told((seen, after(0.5)), (applied(after(1)), after(1)))
+    assert (timed.enforcement, timed.access_to) == ("aws", after(5))
 
 
 def test_a_revocation_keeps_why_and_until_when_the_line_says() -> None:

@@ -63,6 +63,15 @@ def attachment(arn: str = OWN) -> Made:
     return Made("attachment", arn, None)
 
 
+def copy(name: str = "iam-ledger-g") -> Made:
+    return Made("inline", name, "0" * 64)
+
+
+def part(number: int = 1, name: str = "iam-ledger-g") -> Made:
+    arn = f"arn:aws:iam::{PROD}:policy/iam-ledger/{name}-p{number}"
+    return Made("policy", arn, "0" * 64)
+
+
 def fix(document: str | None = DOCUMENT, *managed: str) -> Policy:
     return Policy(TEAM, "fix", "payments-fix", document, managed)
 

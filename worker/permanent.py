@@ -1,0 +1,72 @@
+"""Giving access until somebody revokes it: attachments, of the policy of ours and of AWS's own."""
+
+from ledger.events import Made
+from ledger.project import GrantRow
+from ledger.state import DefinedPolicy
+from worker.account import Answer, PrincipalState
+from worker.attaching import attach, droppable, sight
+from worker.desired import is_ours, pin_of, wanted_attachments, whose
+from worker.forms import CannotStand
+from worker.outcomes import record_applied
+from worker.passing import Pass
+from worker.plan import Reason
+from worker.room import attachments_message, room_of
+
+
+async def write_permanent(
+    now_in: Pass, row: GrantRow, defined: DefinedPolicy, state: PrincipalState, reason: Reason
+) -> None:
+    """Raises CannotStand where the principal has no slots for it."""
+    wanted = wanted_attachments(now_in.view, defined.policy)
+    dropped = [
+        arn
+        for arn in droppable(now_in.view, [row], now_in.now)
+        if arn not in wanted and any(made.name == arn for made in row.made)
+    ]
+    _check_slots(now_in, row, defined, state, frozenset(dropped))
+    # Read before anything is given: what has been attached is recorded without a further question.
+    sources = now_in.context.sources
+    pins = tuple(
+        [
+            pin_of(await sources.read(now_in.aws, arn, None, now_in.now))
+            for arn in defined.policy.managed_policies
+        ]
+    )
+    # What is new first, so that nobody waits between the two; the other way where slots are short.
+    limit = now_in.context.limits.attached_max(state.principal)
+    tight = len(state.attached | set(wanted)) > limit
+    answers: list[Answer] = []
+    if tight:
+        answers += [await now_in.aws.detach(row.grant.principal, arn) for arn in dropped]
+    for arn in wanted:
+        now_in.check_stop()
+        if not is_ours(now_in.view, arn):
+            await sight(now_in, row, arn, state)
+        if arn not in state.attached:
+            answers.append(await attach(now_in, row, arn))
+    if not tight:
+        answers += [await now_in.aws.detach(row.grant.principal, arn) for arn in dropped]
+    made = tuple(Made("attachment", arn, None) for arn in wanted)
+    await record_applied(
+        now_in, row, defined, reason, state=state, made=made, pins=pins, answers=answers
+    )
+
+
+def _check_slots(
+    now_in: Pass,
+    row: GrantRow,
+    defined: DefinedPolicy,
+    state: PrincipalState,
+    dropped: frozenset[str],
+) -> None:
+    room = room_of(
+        state,
+        now_in.context.limits,
+        own_inline=None,
+        own_managed=dropped,
+        own_policies=0,
+        whose=whose(now_in.view, row.grant.principal),
+    )
+    more = len(set(wanted_attachments(now_in.view, defined.policy)) - room.attached)
+    if more > room.attached_free:
+        raise CannotStand("attachment-slots", attachments_message(defined.policy, room, more))
