@@ -99,6 +99,7 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
     from worker.keeper import Shared
     from worker.ledger_door import LedgerDoor
     from worker.metrics import Metrics
+    from worker.own_writes import SettledGate
     from worker.sources import Sources
 
     metrics, clock, stop = Metrics(), session.clock, asyncio.Event()
@@ -115,7 +116,7 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
                 ) as gate:
                     shared = Shared(
                         ledger=door,
-                        gate=gate,
+                        gate=SettledGate(gate, clock.now),
                         clock=clock,
                         metrics=metrics,
                         settings=settings,

@@ -24,7 +24,10 @@ SETTLING = timedelta(minutes=2)
 """How long IAM's own reads may show an older state (iam.md, Calls)."""
 
 OFFSET_TRUSTED_S = 2.0
-"""The `Date` header's own error: below it our clock is as good as AWS's."""
+"""Below it our clock is as good as AWS's, as far as the `Date` header can tell."""
+
+OFFSET_ERROR_S = 1.0
+"""How far the measured offset may be off: half a tick of the header and half a slow call."""
 
 OFFSET_GRANTING_MAX_S = 30.0
 """With a clock further off than this nothing new is granted; removals go on."""
@@ -44,12 +47,12 @@ def parked_delay(refusals: int) -> timedelta:
 def judged_now(now: datetime, offset_s: float | None) -> datetime:
     """The instant by which ends are judged, given how far AWS's clock is ahead of ours.
 
-    Ours while the offset is within its own error, AWS's beyond: a wrong host clock ends nothing
-    early and nothing late. None: no answer has been seen yet.
+    Ours while the offset is within its own error, AWS's beyond, at the earliest that it can be
+    there: a wrong host clock ends nothing early, and late by the error. None: no answer yet.
     """
     if offset_s is None or abs(offset_s) <= OFFSET_TRUSTED_S:
         return now
-    return now + timedelta(seconds=offset_s)
+    return now + timedelta(seconds=offset_s - OFFSET_ERROR_S)
 
 
 def write_from(row: GrantRow) -> datetime:

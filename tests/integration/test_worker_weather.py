@@ -72,7 +72,7 @@ async def test_permanent_access_comes_and_goes_whatever_answer_gets_lost(
     fault = stage.aws.fail(kind, operation, account=PROD, at=1)
     await stage.ingest(directory(policies={"look": policy()}, standing=[permanent("ana")]))
     await stage.start()
-    await stage.advance(seconds=10)
+    await stage.advance(minutes=3)
     assert stage.allows()
     narrower = {"effect": "Allow", "actions": ["s3:ListBucket"], "resources": ["*"]}
     changed = {"look": policy(custom_statements=[narrower])}

@@ -35,6 +35,7 @@ from worker.account import AccountLimits
 from worker.keeper import Keeper, Shared
 from worker.ledger_door import LedgerDoor
 from worker.metrics import Metrics
+from worker.own_writes import SettledGate
 from worker.settings import WorkerSettings
 from worker.sources import Sources
 
@@ -167,7 +168,7 @@ class Stage:
         door, gate = LedgerDoor(ledger), FakeGate(self.aws, life)
         shared = Shared(
             ledger=door,
-            gate=gate,
+            gate=SettledGate(gate, self.clock.now),
             clock=self.clock,
             metrics=Metrics(),
             settings=WorkerSettings(**{"resync_every": timedelta(days=7)} | settings),
