@@ -1,14 +1,17 @@
 """`worker`: the daemon that makes AWS agree with the ledger, or one pass of it.
 
-Invariant: SIGTERM ends it cleanly with 0; a second worker on one SQLite file does not start.
+Invariant: SIGTERM ends it cleanly with 0; a second worker on one SQLite file does not start, on
+PostgreSQL it takes its share of the accounts.
 """
 
 import asyncio
+import os
 import random
 import signal
-from contextlib import suppress
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import click
 
@@ -22,6 +25,7 @@ from ledger.model import AccountId
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from ledger.store.leases import Replica
     from worker.settings import WorkerSettings
 
 REPLICA_CHARACTERS = "letters, digits and any of `_=,.@-`"
@@ -97,6 +101,7 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
     from worker.daemon import Daemon
     from worker.errors import CannotListen
     from worker.keeper import Shared
+    from worker.leases import Leases
     from worker.ledger_door import LedgerDoor
     from worker.metrics import Metrics
     from worker.own_writes import SettledGate
@@ -105,11 +110,10 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
     metrics, clock, stop = Metrics(), session.clock, asyncio.Event()
     async with session.ledger() as ledger:
         await ledger.check()
-        with single_worker(ledger.url, ledger.address) as hold:
+        with single_worker(ledger.url) as alone:
             door = LedgerDoor(ledger)
             interrupted = _heed_signals(stop)
-            keeping = asyncio.create_task(hold.keep())
-            keeping.add_done_callback(lambda _: stop.set())  # the ledger is another's to keep
+            leases = None if alone else Leases(door, _replica(settings), clock, metrics)
             try:
                 async with open_gate(
                     clock=clock, replica=settings.replica, on_call=metrics.on_call
@@ -123,27 +127,31 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
                         sources=Sources(door.keep_source),
                         stop=stop,
                         observing=asyncio.Semaphore(settings.observing_max),
+                        sure=leases.sure if leases is not None else lambda: True,
                         random=random.random,
                     )
                     checkpoints = sealing.for_worker(session, seal, ledger, metrics)
-                    done = await Daemon(door, shared, checkpoints).run()
+                    done = await Daemon(door, shared, checkpoints, leases).run()
             except CannotListen as error:
                 raise Stop(
                     Exit.CONFIGURATION, f"cannot listen on {error}; give --listen another address"
                 ) from None
             finally:
                 door.close()
-                await _end(keeping)
     if interrupted.is_set():
         return Exit.INTERRUPTED
     return Exit.DONE if done else Exit.FAILED
 
 
-async def _end(keeping: "asyncio.Task[None]") -> None:
-    """LedgerBusy where somebody else has become the one worker."""
-    keeping.cancel()
-    with suppress(asyncio.CancelledError):
-        await keeping
+def _replica(settings: "WorkerSettings") -> "Replica":
+    """This process among those that share the ledger, which `--once` and `--account` do not."""
+    from ledger.store.leases import Replica
+
+    return Replica(
+        instance=f"{settings.replica} {gethostname()} {os.getpid()} {uuid4().hex[:8]}",
+        name=settings.replica,
+        alone=settings.once or settings.accounts is not None,
+    )
 
 
 def _heed_signals(stop: asyncio.Event) -> asyncio.Event:

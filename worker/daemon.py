@@ -5,7 +5,7 @@ the step under way, within the grace period.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import get_args
@@ -14,15 +14,17 @@ import structlog
 
 from ledger.answer import exposed
 from ledger.codec import KINDS
-from ledger.errors import LedgerUnavailable
+from ledger.errors import LedgerBusy, LedgerUnavailable
 from ledger.events import Intent
 from ledger.model import AccountId
 from ledger.store.feed import Bookmark, Seen
+from ledger.store.leases import SHARDS, Fence, shard_of
 from ledger.store.standing import AccountStatus
 from worker.checkpoints import Checkpoints
 from worker.feed import Feed
 from worker.http import serving
 from worker.keeper import Keeper, Shared
+from worker.leases import Leases
 from worker.ledger_door import LedgerDoor
 from worker.timing import OFFSET_GRANTING_MAX_S
 
@@ -47,15 +49,25 @@ class Daemon:
     """One worker. Make it, then `run` once."""
 
     def __init__(
-        self, door: LedgerDoor, shared: Shared, checkpoints: Checkpoints | None = None
+        self,
+        door: LedgerDoor,
+        shared: Shared,
+        checkpoints: Checkpoints | None = None,
+        leases: Leases | None = None,
     ) -> None:
-        """`checkpoints`: None where there is no key to sign with."""
+        """`checkpoints`: None where there is no key to sign with. `leases`: None where no other
+        worker can be."""
         self._door = door
         self._shared = shared
         self._checkpoints = checkpoints
         if checkpoints is not None:
             checkpoints.on_broken = door.distrust
+        self._leases = leases
+        self._outdone: LedgerBusy | None = None
+        """Who keeps the ledger alone by now, while this worker was thought dead."""
         self._keepers: dict[AccountId, Keeper] = {}
+        self._running: set[Keeper] = set()
+        """Those at work, retired ones to their end."""
         self._feed: Feed | None = None
         self._publish()
 
@@ -64,8 +76,21 @@ class Daemon:
     async def run(self) -> bool:
         """Keeps all accounts until stopped, or once; whether all of them are done (`--once`).
 
-        Raises worker.errors.CannotListen, and LedgerUnavailable where the start cannot read.
+        Raises worker.errors.CannotListen, LedgerUnavailable where the start cannot read, and
+        LedgerBusy where the ledger cannot be shared with who keeps it.
         """
+        if self._leases is None:
+            return await self._run()
+        await self._leases.join()
+        try:
+            done = await self._run()
+        finally:
+            await self._leases.leave()
+        if self._outdone is not None:
+            raise self._outdone
+        return done
+
+    async def _run(self) -> bool:
         await self._seal()  # before anything is added: what was signed must stand there still
         if self._shared.settings.once:
             return await self._run_once()
@@ -77,7 +102,7 @@ class Daemon:
 
     async def _run_once(self) -> bool:
         await self._find_keepers()
-        async with asyncio.TaskGroup() as tasks:
+        async with self._sharing(self._find_keepers), asyncio.TaskGroup() as tasks:
             passes = [tasks.create_task(keeper.run_once()) for keeper in self._keepers.values()]
         await self._write_status()
         await self._seal()
@@ -118,9 +143,12 @@ class Daemon:
             on_departed=self._distrust,
             heard=watch.heard,
         )
-        async with asyncio.TaskGroup() as tasks:
-            for keeper in self._keepers.values():
-                tasks.create_task(keeper.run())
+
+        async def reshare() -> None:
+            await self._look_for_work(tasks)
+
+        async with self._sharing(reshare), asyncio.TaskGroup() as tasks:
+            self._set_to_work(self._keepers.values(), tasks)
 
             async def tell(seen: Sequence[Seen]) -> None:
                 await self._told(seen, tasks)
@@ -155,12 +183,77 @@ class Daemon:
         only = self._shared.settings.accounts
         if only is not None:
             wanted &= only
-        for account in [known for known in self._keepers if known not in wanted]:
-            self._keepers.pop(account).retire()
-            log.info("account_given_up", account=account)
-        new = [Keeper(account, self._shared) for account in sorted(wanted - set(self._keepers))]
+        fences = self._fences(wanted)
+        for account, keeper in list(self._keepers.items()):
+            if account in fences and fences[account] == keeper.fence:
+                continue
+            del self._keepers[account]
+            self._part_with(keeper)
+        missing = sorted(set(fences) - set(self._keepers))
+        new = [Keeper(account, self._shared, fences[account]) for account in missing]
         self._keepers |= {keeper.account: keeper for keeper in new}
         return new
+
+    def _fences(self, accounts: set[AccountId]) -> dict[AccountId, Fence | None]:
+        """Those of `accounts` that are this worker's to keep, and by which right."""
+        if self._leases is None:
+            return dict.fromkeys(accounts)
+        fences = {account: self._leases.fence_of(account) for account in accounts}
+        return {account: fence for account, fence in fences.items() if fence is not None}
+
+    def _part_with(self, keeper: Keeper) -> None:
+        if keeper.fence is None or (self._leases is not None and self._leases.stands(keeper.fence)):
+            keeper.retire()
+            log.info("account_given_up", account=keeper.account)
+        else:
+            keeper.dismiss()
+            log.warning("account_taken_over", account=keeper.account)
+
+    def _set_to_work(self, keepers: Iterable[Keeper], tasks: asyncio.TaskGroup) -> None:
+        for keeper in keepers:
+            self._running.add(keeper)
+            tasks.create_task(self._work(keeper))
+
+    async def _work(self, keeper: Keeper) -> None:
+        try:
+            await keeper.run()
+        finally:
+            self._running.discard(keeper)
+
+    async def _look_for_work(self, tasks: asyncio.TaskGroup) -> None:
+        """Ends what is no more this worker's to keep, and begins what is now."""
+        new = await self._find_keepers()
+        if not self._shared.stop.is_set():
+            self._set_to_work(new, tasks)
+
+    @asynccontextmanager
+    async def _sharing(self, on_change: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+        """Tells the other workers that this one lives, until the last of its work has ended."""
+        if self._leases is None:
+            yield
+            return
+        ended = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._share(self._leases, ended, on_change))
+            try:
+                yield
+            finally:
+                ended.set()
+
+    async def _share(
+        self, leases: Leases, ended: asyncio.Event, on_change: Callable[[], Awaitable[object]]
+    ) -> None:
+        try:
+            await leases.run(ended, working=self._shards, on_change=on_change)
+        except LedgerBusy as error:
+            self._outdone = error
+            for keeper in self._running:
+                keeper.dismiss()
+            self._shared.stop.set()
+
+    def _shards(self) -> set[int]:
+        """Those in which something is still being done."""
+        return {shard_of(keeper.account) for keeper in self._running}
 
     async def _told(self, seen: Sequence[Seen], tasks: asyncio.TaskGroup) -> None:
         """Nudges whoever new events may concern."""
@@ -168,8 +261,7 @@ class Daemon:
         touching = [item for item in touching if item.kind not in ROUTINE]
         if not touching:
             return
-        for keeper in await self._find_keepers():
-            tasks.create_task(keeper.run())
+        await self._look_for_work(tasks)
         everywhere = any(item.account is None for item in touching)
         accounts = {item.account for item in touching}
         for account, keeper in self._keepers.items():
@@ -200,6 +292,8 @@ class Daemon:
             reasons.append("the ledger does not answer")
         if self._door.departed is not None:
             reasons.append(f"{self._door.departed}; {HEALED_BY}")
+        if not self._shared.sure():
+            reasons.append("its leases have run out unanswered: nothing new is granted")
         offset_s = self._shared.gate.clock_offset_s() or 0.0
         if abs(offset_s) > OFFSET_GRANTING_MAX_S:
             reasons.append(f"the clock is {offset_s:+.1f} s from AWS's: nothing new is granted")
@@ -243,6 +337,9 @@ class Daemon:
     def _publish(self) -> None:
         """Gauges that are computed when they are scraped."""
         metrics = self._shared.metrics
+        if self._leases is None:
+            metrics.shards.set(SHARDS)
+            metrics.replicas.set(1)
         metrics.accounts.set_function(lambda: len(self._keepers))
         metrics.accounts_failing.set_function(
             lambda: sum(1 for k in self._keepers.values() if k.status.failures_in_a_row)

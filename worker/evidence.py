@@ -12,19 +12,24 @@ from ledger.envelope import Draft, Provenance
 from ledger.events import Event, Left, Removed
 from ledger.model import GrantId
 from ledger.store.append import Appended
+from ledger.store.leases import Fence
 
 
 class Appending(Protocol):
     """The part of the ledger that evidence needs; the tests put a faulty one in its place."""
 
-    async def append(self, drafts: "list[Draft]", *, now: datetime) -> Appended: ...
+    async def append(
+        self, drafts: "list[Draft]", *, now: datetime, fence: Fence | None = None
+    ) -> Appended: ...
 
 
 class Evidence:
     """One keeper's way of telling the ledger what happened. Commits are shared by all keepers."""
 
-    def __init__(self, ledger: Appending, replica: str) -> None:
+    def __init__(self, ledger: Appending, replica: str, fence: Fence | None = None) -> None:
+        """`fence`: None where no other worker may keep the account."""
         self._ledger = ledger
+        self._fence = fence
         self._provenance = Provenance(replica=replica)
         self._waiting: list[Draft] = []
 
@@ -50,7 +55,8 @@ class Evidence:
     async def record(self, event: Event, *, cause: int, now: datetime) -> None:
         """Returns when `event`, and all before it, is durable.
 
-        LedgerUnavailable: it is kept, and goes with the next call or `flush`.
+        LedgerUnavailable: it is kept, and goes with the next call or `flush`. Fenced: another
+        worker keeps the account, and finds out for itself.
         """
         self._waiting.append(Draft(event, cause, self._provenance))
         await self.flush(now)
@@ -60,5 +66,5 @@ class Evidence:
         if not self._waiting:
             return
         sending = list(self._waiting)
-        await self._ledger.append(sending, now=now)
+        await self._ledger.append(sending, now=now, fence=self._fence)
         del self._waiting[: len(sending)]

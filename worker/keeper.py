@@ -15,10 +15,11 @@ from uuid import uuid4
 
 import structlog
 
-from ledger.errors import LedgerUnavailable
+from ledger.errors import Fenced, LedgerUnavailable
 from ledger.model import Account, AccountId
 from ledger.project import GrantRow
 from ledger.state import AccountView
+from ledger.store.leases import Fence
 from worker.account import AwsAccount
 from worker.clock import Clock
 from worker.errors import AccountClosed
@@ -73,6 +74,8 @@ class Shared:
     sources: Sources
     stop: asyncio.Event
     observing: asyncio.Semaphore
+    sure: Callable[[], bool] = lambda: True
+    """Whether no other worker can have taken over: where one may, nothing is added."""
     random: Callable[[], float] = random.random
 
 
@@ -91,26 +94,29 @@ class Status:
 class Keeper:
     """Keeps one account. `run` ends when the worker stops; `run_once` after one pass."""
 
-    def __init__(self, account: AccountId, shared: Shared) -> None:
+    def __init__(self, account: AccountId, shared: Shared, fence: Fence | None = None) -> None:
+        """`fence`: what makes it the account's only keeper; None where no other worker can be."""
         self.account = account
+        self.fence = fence
         self.status = Status()
         self._shared = shared
         self._nudged = asyncio.Event()
         self._resync_at: datetime | None = None
         self._refusals = 0
         self._retired = False
+        self._dismissed = False
         self._view: AccountView | None = None
         """As it was read last; None: never yet."""
         self._context = Context(
             account=account,
-            evidence=Evidence(shared.ledger, shared.settings.replica),
+            evidence=Evidence(shared.ledger, shared.settings.replica, fence),
             metrics=shared.metrics,
             sources=shared.sources,
             parking=Parking(),
             now=self.now,
             read_view=lambda: shared.ledger.read_account(account),
             read_closed=lambda names: shared.ledger.read_closed(account, names),
-            stop=shared.stop,
+            stopping=lambda: self._dismissed or shared.stop.is_set(),
             observing=shared.observing,
             granting=self._granting,
             time_known=lambda: shared.gate.clock_offset_s() is not None,
@@ -125,19 +131,29 @@ class Keeper:
         self._retired = True
         self._nudged.set()
 
+    def dismiss(self) -> None:
+        """Another keeps the account: `run` ends after the call under way."""
+        self._dismissed = True
+        self.retire()
+
     def now(self) -> datetime:
         """The instant by which ends are judged."""
         return judged_now(self._shared.clock.now(), self._shared.gate.clock_offset_s())
 
     def _granting(self) -> bool:
         off_s = abs(self._shared.gate.clock_offset_s() or 0.0)
-        return off_s <= OFFSET_GRANTING_MAX_S and self._shared.ledger.departed is None
+        whole = self._shared.ledger.departed is None
+        return off_s <= OFFSET_GRANTING_MAX_S and whole and self._shared.sure()
 
     async def run(self) -> None:
         """Passes and sleeps until the worker stops, or this keeper is retired."""
         while not (self._retired or self._shared.stop.is_set()):
             self._nudged.clear()
-            wake_at = await self._pass(at_once=False)
+            try:
+                wake_at = await self._pass(at_once=False)
+            except Fenced as error:
+                log.warning("account_taken_over", why=str(error))
+                return
             self.status.next_try_at = wake_at
             # The judged clock may run apart from the sleeping one: sleep for the difference.
             sleep_until = self._shared.clock.now() + (wake_at - self.now())
@@ -145,7 +161,11 @@ class Keeper:
 
     async def run_once(self) -> bool:
         """One pass over the whole account; whether all of it got done."""
-        await self._pass(at_once=True)
+        try:
+            await self._pass(at_once=True)
+        except Fenced as error:
+            log.warning("account_taken_over", why=str(error))
+            return False
         return self.status.failures_in_a_row == 0
 
     async def _pass(self, *, at_once: bool) -> datetime:

@@ -5,7 +5,7 @@ to its end: `departed` is never taken back. What AWS confirmed is recorded all t
 that ledger knows what it is about; what it does not know is told in the log, and lost to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import structlog
@@ -19,6 +19,7 @@ from ledger.store import Ledger
 from ledger.store.append import Appended, read_head
 from ledger.store.dialect import Watch, open_watch
 from ledger.store.feed import NOTHING_SEEN, Bookmark, Seen, follow
+from ledger.store.leases import Beat, Fence, Replica, beat, leave
 from ledger.store.sources import StoredSource, keep_sources
 from ledger.store.standing import AccountStatus, write_accounts
 from ledger.store.views import accounts_to_keep, closed_rows_of, read_account
@@ -41,20 +42,25 @@ class LedgerDoor:
 
     # --- for keepers ----------------------------------------------------------------------------
 
-    async def append(self, drafts: Sequence[Draft], *, now: datetime) -> Appended:
+    async def append(
+        self, drafts: Sequence[Draft], *, now: datetime, fence: Fence | None = None
+    ) -> Appended:
+        """Raises Fenced where another worker keeps these accounts since."""
         try:
-            return await self._ledger.append(drafts, now=now)
+            return await self._ledger.append(drafts, now=now, fence=fence)
         except ChainBroken:
             if not await self._has_departed():
                 raise
-        return await self._append_what_is_known(drafts, now=now)
+        return await self._append_what_is_known(drafts, now=now, fence=fence)
 
-    async def _append_what_is_known(self, drafts: Sequence[Draft], *, now: datetime) -> Appended:
+    async def _append_what_is_known(
+        self, drafts: Sequence[Draft], *, now: datetime, fence: Fence | None
+    ) -> Appended:
         """One by one: what is about a grant that an older copy does not know can stand nowhere."""
         done: list[Appended] = []
         for draft in drafts:
             try:
-                done.append(await self._ledger.append([draft], now=now))
+                done.append(await self._ledger.append([draft], now=now, fence=fence))
             except ChainBroken as error:
                 lost = repr(draft.event)
                 log.error("evidence_lost", why=str(error), lost=lost)  # noqa: TRY400  it is whole
@@ -83,6 +89,16 @@ class LedgerDoor:
     async def keep_source(self, source: StoredSource) -> None:
         async with self._ledger.writing() as connection:
             await keep_sources(connection, [source])
+
+    # --- among workers --------------------------------------------------------------------------
+
+    async def beat(self, me: Replica, *, now: datetime, let_go: Collection[int]) -> Beat:
+        async with self._ledger.leasing() as connection:
+            return await beat(connection, me, now=now, let_go=let_go)
+
+    async def leave(self, me: Replica) -> None:
+        async with self._ledger.leasing() as connection:
+            await leave(connection, me)
 
     # --- for the daemon and its feed ------------------------------------------------------------
 

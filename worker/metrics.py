@@ -108,6 +108,10 @@ class Metrics:
         self.accounts_failing = self._gauge(
             "accounts_failing", "Accounts whose last pass did not end well."
         )
+        self.shards = self._gauge(
+            "shards", "Parts of the accounts, of 64, that this worker keeps; 64 where it is alone."
+        )
+        self.replicas = self._gauge("replicas", "Workers that share the ledger, this one too.")
         self.passes = self._counter("passes", "Reconciliations of one account.", "result")
         self.last_pass = self._gauge(
             "last_pass_timestamp_seconds", "When the newest pass ended, Unix time."

@@ -47,7 +47,8 @@ class Context:
     read_view: Callable[[], Awaitable[AccountView]]
     read_closed: Callable[[list[str]], Awaitable[tuple[GrantRow, ...]]]
     """Closed grants of the account by their names in IAM."""
-    stop: asyncio.Event
+    stopping: Callable[[], bool]
+    """Whether to go no further: the worker stops, or the account is another's to keep."""
     observing: asyncio.Semaphore
     """Held while a whole account is read: bounds how many are at one time."""
     first_seen: dict[str, datetime] = field(default_factory=dict)
@@ -179,7 +180,7 @@ class Pass:
 
     def check_stop(self) -> None:
         """Between two steps: PassAbandoned when the worker is stopping."""
-        if self.context.stop.is_set():
+        if self.context.stopping():
             raise PassAbandoned("stopping")
 
     async def refresh(self) -> None:

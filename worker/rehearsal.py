@@ -18,6 +18,7 @@ from ledger.model import AccountId, GrantId
 from ledger.project import GrantRow, row_key
 from ledger.state import AccountView
 from ledger.store.append import Appended
+from ledger.store.leases import Fence
 from ledger.store.sources import StoredSource
 from worker.clock import Clock
 from worker.errors import AccountClosed, AwsBusy, AwsError, AwsUnanswered
@@ -49,7 +50,9 @@ class ImaginedLedger:
         """Every turn that was ever open here, as it was last seen open."""
         self._standing: set[str] = set()
 
-    async def append(self, drafts: Sequence[Draft], *, now: datetime) -> Appended:
+    async def append(
+        self, drafts: Sequence[Draft], *, now: datetime, fence: Fence | None = None
+    ) -> Appended:
         """Implements `worker.evidence.Appending`."""
         made: list[Recorded] = []
         for draft in drafts:
@@ -166,7 +169,7 @@ class Rehearsing:
             now=self._now,
             read_view=read_view,
             read_closed=read_closed,
-            stop=self.stop,
+            stopping=self.stop.is_set,
             observing=self.observing,
             granting=self._granting,
             time_known=lambda: self.gate.clock_offset_s() is not None,

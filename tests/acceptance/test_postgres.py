@@ -10,10 +10,8 @@ import pytest
 from psycopg import sql
 from sqlalchemy import URL
 
-from ledger.store.dialect import holding
 from tests.acceptance.small import DEV, PROD, files, window
 from tests.support.builders import Files
-from tests.support.ledgers import raw
 from tests.support.moto_server import MotoServer
 from tests.support.postgres import Postgres, cut
 from tests.support.processes import Installation, until
@@ -83,13 +81,6 @@ def drop_role(postgres: Postgres, role: sql.Identifier) -> None:
         connection.execute(sql.SQL("DROP ROLE {}").format(role))
 
 
-def holder_of(url: URL) -> str | None:
-    """Which session is the one worker's."""
-    with raw(url) as database:
-        found = database.execute(holding.HOLDER.decode()).fetchone()
-    return None if found is None else str(found[0])
-
-
 def write(folder: Path, declared: Files) -> Path:
     for name, content in declared.items():
         path = folder / name
@@ -109,10 +100,9 @@ def test_a_grant_comes_and_goes_though_the_database_is_cut_off_in_between(
         until(lambda: bool(inline_names(PROD, ANA)), "the grant in AWS")
         until(lambda: "confirmed" in auditing.ask("who-has-access").out, "the evidence")
 
-        until(lambda: holder_of(server.url) is not None, "the right to be the one worker again")
-        second = working.run("worker")
-        assert second.code == 1
-        assert f"iam-ledger worker {worker.process.pid} on " in second.err
+        alone = working.run("worker", "--once")
+        assert alone.code == 1
+        assert "another worker (worker) keeps this ledger" in alone.err
 
         cut(server.url)
         asked = ("--reason", "left", "--by", "carol")
@@ -134,13 +124,25 @@ def test_a_grant_comes_and_goes_though_the_database_is_cut_off_in_between(
         assert "Traceback" not in refused.err
 
 
-def test_a_worker_whose_ledger_another_has_come_to_keep_ends_and_says_so(server: Server) -> None:
-    """Its session was lost, and somebody was quicker."""
-    with server.program("worker").daemon() as worker:
-        cut(server.url)
-        with raw(server.url) as database:
-            database.execute("SET application_name = 'the quicker one'")
-            database.execute(f"SELECT pg_advisory_lock({holding.WORKER_LOCK})")
-            assert worker.wait() == 1
-        assert "another worker (the quicker one, from this machine" in "".join(worker.lines)
-        assert "Traceback" not in "".join(worker.lines)
+def test_two_share_the_accounts_and_the_one_that_lives_serves_all(
+    server: Server, tmp_path: Path
+) -> None:
+    ingesting, auditing = server.program("ingest"), server.program("audit")
+    with (
+        server.program("worker").daemon("--replica", "first") as first,
+        server.program("worker").daemon("--replica", "second") as second,
+    ):
+        declared = write(tmp_path / "declared", files(window("ana"), pipeline=False))
+        ingesting.ok("ingest", declared)
+        until(lambda: bool(inline_names(PROD, ANA)), "the grant in AWS")
+        until(lambda: second.gauge("iam_ledger_shards") == 32, "its share")
+        assert first.gauge("iam_ledger_replicas") == 2
+        first.kill()
+        until(lambda: second.gauge("iam_ledger_shards") == 64, "the share of who was killed")
+        asked = ("--reason", "left", "--by", "carol")
+        ingesting.ok("revoke", "--principal", "user/ana", *asked)
+        until(lambda: not inline_names(PROD, ANA), "the end of it")
+        until(lambda: "confirmed" not in auditing.ask("who-has-access").out, "the evidence")
+        second.terminate()
+        assert second.wait() == 0
+    assert auditing.ok("verify", "-o", "json").json["ok"]

@@ -13,12 +13,14 @@ from sqlalchemy import URL
 from cli.environment import DATABASE, DATABASE_PASSWORD
 from cli.exits import exit_of
 from ledger import errors
-from ledger.store.dialect import holding, listening, parse_url, postgresql
+from ledger.store import leases
+from ledger.store.dialect import listening, parse_url, postgresql
 from ledger.store.dialect.roles import DUTIES
 from tests.docs.pages import page
 from tests.support.commands import Shell
 from tests.support.ledgers import raw
 from tests.support.postgres import Postgres
+from worker.leases import BEAT
 
 PAGE = page("docs/postgresql.md")
 NAMES = ("ledger_owner", "ledger_ingest", "ledger_worker", "ledger_auditor")
@@ -105,7 +107,10 @@ def test_the_variables_and_numbers_on_the_page_are_the_programs_own() -> None:
         assert setting.filed
         assert f"| `{setting.variable}` | `{setting.variable}_FILE` |" in PAGE.text
     assert f"after {postgresql.FROZEN_WRITER_MAX_S // 60} minutes" in PAGE.text
-    assert f"again within {holding.BEAT_S:.0f} s" in PAGE.text
+    assert f"one of {leases.SHARDS} shards" in PAGE.text
+    assert f"says every {BEAT.total_seconds():.0f} s that it lives" in PAGE.text
+    followed = (leases.LEASE + BEAT).total_seconds()
+    assert f"killed is followed within {followed:.0f} s" in PAGE.text
     assert f"every {listening.LOOK_EVERY_S:.0f} s" in PAGE.text
     assert f"{postgresql.OLDEST} to " in PAGE.text
     assert f"`{listening.CHANNEL}`" in PAGE.text

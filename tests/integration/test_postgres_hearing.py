@@ -1,8 +1,6 @@
-"""One worker a database, and its ear: every commit is heard, and nothing is lost with an ear."""
+"""A worker's ear: every commit is heard, and nothing is lost with an ear."""
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
@@ -10,15 +8,13 @@ import pytest
 from sqlalchemy import URL
 
 from ledger.envelope import Draft
-from ledger.errors import LedgerBusy, LedgerUnavailable
+from ledger.errors import LedgerUnavailable
 from ledger.events import Stuck
 from ledger.store import Ledger, dialect
 from ledger.store.append import append
-from ledger.store.dialect import holding, listening, open_watch, single_worker
+from ledger.store.dialect import listening, open_watch
 from ledger.store.feed import NOTHING_SEEN, Seen
-from tests.support.commands import Shell
 from tests.support.histories import NOON, PROD
-from tests.support.ledgers import raw
 from tests.support.postgres import Postgres, cut
 from worker.clock import SystemClock
 from worker.feed import Feed
@@ -35,126 +31,6 @@ def numbered(number: int) -> Draft:
 async def write(url: URL, number: int = 0) -> None:
     async with Ledger(url) as ledger:
         await ledger.append([numbered(number)], now=NOON)
-
-
-# --- one worker -----------------------------------------------------------------------------------
-
-
-def test_a_second_worker_on_one_database_is_refused_by_name(ledger_url: URL) -> None:
-    with single_worker(ledger_url):
-        with pytest.raises(LedgerBusy) as caught, single_worker(ledger_url):
-            pytest.fail("two workers at once")
-        assert f"another worker (iam-ledger worker {os.getpid()} on " in str(caught.value)
-        assert f"keeps {dialect.shown(ledger_url)}" in str(caught.value)
-        assert "Stop that one first" in str(caught.value)
-    with single_worker(ledger_url):
-        pass
-
-
-HOLDER = """
-import sys
-from ledger.store.dialect import parse_url, single_worker
-with single_worker(parse_url(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-async def test_a_worker_that_is_killed_holds_nothing(ledger_url: URL) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        HOLDER,
-        ledger_url.render_as_string(hide_password=False),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert await process.stdout.readline() == b"held\n"
-    with pytest.raises(LedgerBusy, match=f"worker {process.pid}"), single_worker(ledger_url):
-        pytest.fail("two workers at once")
-    process.kill()
-    await process.wait()
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                with single_worker(ledger_url):
-                    return
-            except LedgerBusy:
-                await asyncio.sleep(0.01)
-
-
-async def held_by(url: URL) -> str | None:
-    """The session's name; None while nobody holds the lock."""
-
-    def ask() -> str | None:
-        with raw(url) as database:
-            found = database.execute(holding.HOLDER.decode()).fetchone()
-        return None if found is None else str(found[0])
-
-    return await asyncio.to_thread(ask)
-
-
-async def becomes(url: URL, *, held: bool) -> None:
-    async with asyncio.timeout(60):
-        while (await held_by(url) is not None) is not held:  # noqa: ASYNC110 - it happens elsewhere
-            await asyncio.sleep(0.01)
-
-
-async def test_a_worker_whose_session_was_cut_takes_its_right_again(
-    ledger_url: URL, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A server that restarts forgets the lock: another could start beside a worker that goes on."""
-    monkeypatch.setattr(holding, "BEAT_S", 0.01)
-    with single_worker(ledger_url) as hold:
-        cut(ledger_url)
-        await becomes(ledger_url, held=False)
-        keeping = asyncio.create_task(hold.keep())
-        await becomes(ledger_url, held=True)
-        with pytest.raises(LedgerBusy), single_worker(ledger_url):
-            pytest.fail("two workers at once")
-        assert not keeping.done()
-        keeping.cancel()
-    await becomes(ledger_url, held=False)
-
-
-async def test_a_worker_whose_right_another_has_taken_learns_that_it_must_stop(
-    ledger_url: URL, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(holding, "BEAT_S", 0.01)
-    with single_worker(ledger_url) as hold:
-        cut(ledger_url)
-        await becomes(ledger_url, held=False)
-        with single_worker(ledger_url):
-            async with asyncio.timeout(60):
-                with pytest.raises(LedgerBusy, match="another worker"):
-                    await hold.keep()
-
-
-async def test_a_worker_that_cannot_reach_the_server_keeps_on_asking(
-    ledger_url: URL, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(holding, "BEAT_S", 0.01)
-    asked: asyncio.Queue[None] = asyncio.Queue()
-    loop, away = asyncio.get_running_loop(), False
-
-    def address() -> URL:
-        if not away:
-            return ledger_url
-        loop.call_soon_threadsafe(asked.put_nowait, None)
-        return ledger_url.update_query_dict({"host": "/nowhere"})
-
-    with single_worker(ledger_url, address) as hold:
-        away = True
-        cut(ledger_url)
-        keeping = asyncio.create_task(hold.keep())
-        async with asyncio.timeout(60):
-            for _ in range(3):
-                await asked.get()
-        away = False
-        await becomes(ledger_url, held=True)
-        assert not keeping.done()
-        keeping.cancel()
 
 
 # --- hearing --------------------------------------------------------------------------------------
@@ -321,10 +197,3 @@ async def test_a_worker_whose_connections_are_cut_misses_nothing_and_doubles_not
                 cut(ledger_url)
             await write(ledger_url, number)
             await worker.expect(number + 1)
-
-
-async def test_a_second_worker_command_is_refused_with_the_reason(ledger_url: URL) -> None:
-    with single_worker(ledger_url):
-        ran = await asyncio.to_thread(Shell(ledger_url).run, "worker", "--once")
-    assert ran.code == 1
-    assert "another worker" in ran.err

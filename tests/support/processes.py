@@ -192,6 +192,11 @@ class Worker:
             with error:
                 return error.code, error.read().decode()
 
+    def gauge(self, name: str) -> float:
+        """A metric without labels, as it is now."""
+        lines = self.get("/metrics")[1].splitlines()
+        return next(float(line.split()[1]) for line in lines if line.split()[0] == name)
+
     # --- ends ---------------------------------------------------------------------------------
 
     @property

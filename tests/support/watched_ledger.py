@@ -29,6 +29,8 @@ class WatchedLedger(Ledger):
         self.dies_after: int | None = None
         self.out = False
         """Whether the database does not answer."""
+        self.mute = False
+        """Whether what a worker says to the others does not get through; all else does."""
         self._activity = activity
 
         @event.listens_for(self._engine.sync_engine, "connect")
@@ -57,6 +59,15 @@ class WatchedLedger(Ledger):
                     self.life.end(f"before commit {number}")
             if number == self.dies_after:
                 self.life.end(f"after commit {number}")
+
+    @asynccontextmanager
+    async def leasing(self) -> AsyncIterator[AsyncConnection]:
+        self._check()
+        if self.mute:
+            raise LedgerUnavailable("no word of a worker gets through, as the test wanted")
+        with self._activity.doing():
+            async with super().leasing() as connection:
+                yield connection
 
     def _check(self) -> None:
         self.life.check()

@@ -15,13 +15,12 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.errors import LedgerUnavailable
-from ledger.store.dialect import holding, listening, postgresql, sqlite
+from ledger.store.dialect import listening, postgresql, sqlite
 from ledger.store.dialect.address import Address, file_of, parse_url, renewed, shown
 from ledger.store.dialect.bulk import among, delete_rows, insert_rows, update_rows
 
 __all__ = [
     "Address",
-    "Hold",
     "Watch",
     "among",
     "check_server",
@@ -129,29 +128,17 @@ def damages(connection: Connection) -> list[str]:
     return [] if on_postgresql(connection) else sqlite.damages(connection)
 
 
-class Hold(Protocol):
-    """The right to be the one worker."""
-
-    async def keep(self) -> None:
-        """Sees to it that it is still ours, for ever; LedgerBusy when it is another's."""
-        ...
-
-
-class _KernelsHold:
-    async def keep(self) -> None:
-        """The kernel's lock goes with the process: there is nothing to see to."""
-        await asyncio.Event().wait()
-
-
 @contextmanager
-def single_worker(url: URL, address: Address | None = None) -> Iterator[Hold]:
-    """Holds the right to be the one worker on this ledger; LedgerBusy when another is."""
+def single_worker(url: URL) -> Iterator[bool]:
+    """Where a ledger takes only one worker, holds the right to be it; LedgerBusy when another does.
+
+    Yields whether it is so; on a server workers share (`ledger.store.leases`).
+    """
     if on_postgresql(url):
-        with holding.held(address or (lambda: url)) as hold:
-            yield hold
-    else:
-        with sqlite.single_worker(url):
-            yield _KernelsHold()
+        yield False
+        return
+    with sqlite.single_worker(url):
+        yield True
 
 
 class Watch(Protocol):

@@ -9,6 +9,7 @@ from ledger.envelope import Draft
 from ledger.errors import LedgerUnavailable
 from ledger.events import Unstuck
 from ledger.store.append import Appended
+from ledger.store.leases import Fence
 from tests.support.histories import NOON, PROD, TEAM
 from worker.evidence import Evidence
 
@@ -20,7 +21,9 @@ class Faulty:
         self.away = False
         self.appended: list[Draft] = []
 
-    async def append(self, drafts: Sequence[Draft], *, now: datetime) -> Appended:
+    async def append(
+        self, drafts: Sequence[Draft], *, now: datetime, fence: Fence | None = None
+    ) -> Appended:
         if self.away:
             raise LedgerUnavailable("away")
         self.appended += drafts
