@@ -22,15 +22,12 @@ CONFLICT = "conflict"
 """The code of what is stuck because something foreign stands under our name."""
 
 _STEPS = (
-    render.Column("number", "#"),
     render.Column("call", "call", width_min=12),
     render.Column("on", "on", width_min=12),
-    render.Column("object", "object", width_min=20),
+    render.Column("object", "object", width_min=27),  # `iam-ledger-` and a grant's id
     render.Column("room", "room"),
     render.Column("class", "class", width_min=9),
 )
-
-_UNITS = {"characters": "chars", "attachments": "attached", "versions": "versions"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,6 @@ class Told:
         """The steps as a table shows them."""
         return [
             {
-                "number": number,
                 "call": step.call
                 + (" (stands)" if step.outcome == "stood" else "")
                 + (" (is gone)" if step.outcome == "absent" else ""),
@@ -90,7 +86,7 @@ class Told:
                 "room": _room(step),
                 "class": self._class(step),
             }
-            for number, step in enumerate(self.found.steps, 1)
+            for step in self.found.steps
         ]
 
     def parts(self) -> list[Part]:
@@ -138,7 +134,7 @@ class Told:
         short = step.name.rpartition("policy/")[2] if step.name.startswith("arn:") else step.name
         policies = sorted({row.grant.policy for row in self._grants(step)})
         inline = step.principal is not None and not step.name.startswith("arn:")
-        return f"{short} ({', '.join(policies)})" if inline and policies else short
+        return f"{short} {', '.join(policies)}" if inline and policies else short
 
     def _class(self, step: "Step") -> str | None:
         rows = self._grants(step)
@@ -242,7 +238,7 @@ def _class_of(row: GrantRow) -> str:
 def _room(step: "Step") -> str | None:
     if step.room is None:
         return None
-    room = f"{step.room.used:,} of {step.room.limit:,} {_UNITS[step.room.unit]}"
+    room = f"{step.room.used:,} of {step.room.limit:,}"
     own = step.characters
     return room if own is None or own == step.room.used else f"{own:,}, in all {room}"
 

@@ -227,6 +227,6 @@ def test_a_command_named_in_prose_exists_with_its_options() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("text", ["adopt", "worker --twice", "who-has-acess --at 2026-03-03"])
+@pytest.mark.parametrize("text", ["adopts", "worker --twice", "who-has-acess --at 2026-03-03"])
 def test_a_command_in_prose_that_does_not_exist_is_seen(text: str) -> None:
     assert unknown_words(text)

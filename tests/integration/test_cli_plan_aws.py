@@ -123,7 +123,7 @@ def test_on_a_screen_it_fits_80_columns_and_tells_calls_sizes_classes_and_what_w
     assert DEV not in ran.out.partition("nothing was appended")[2]
     told = " ".join(ran.out.split())
     assert f"account {PROD} (payments prod), entered by AWSSelfServeDeployer: 4 steps" in told
-    for word in ("PutUserPolicy", "user/ana", "of 2,048", "of 10 attached", "permanent"):
+    for word in ("PutUserPolicy", "user/ana", "of 2,048", "2 of 10", "permanent"):
         assert word in told
     assert "would be refused: nothing of it would stand (1)" in told
     assert "of 2,048 left inline" in told
@@ -138,7 +138,7 @@ def test_for_a_pull_request_it_is_markdown_that_fits_one_comment(
     ran = shell.run("plan", tmp_path / "config", "--aws", "--account", PROD, "-o", "markdown")
     assert (ran.code, len(ran.out) < 65_536) == (0, True)
     assert f"#### account {PROD} (payments prod)" in ran.out
-    assert "| 4 | PutUserPolicy | user/ana |" in ran.out
+    assert "| PutUserPolicy | user/ana | iam-ledger-" in ran.out
     assert wire.writes == []
 
 

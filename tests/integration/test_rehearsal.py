@@ -235,8 +235,9 @@ async def test_a_dead_account_and_one_that_is_too_busy_are_told_and_the_others_a
     )
     found = await rehearse(stage, files)
     assert [step.call for step in found[PROD].steps].count("AttachUserPolicy") == 1
-    assert found[DEV].error is not None
-    assert (found[DEV].error.code, found[DEV].steps) == ("AccessDenied", ())
+    dead = found[DEV].error
+    assert dead is not None
+    assert (dead.code, found[DEV].steps) == ("AccessDenied", ())
     assert (Told(found[PROD]).failed, Told(found[DEV]).failed) == (False, True)
 
     stage.aws.fail("busy", "observe", account=PROD, at=[1, 2])
