@@ -25,7 +25,9 @@ from ledger.events import (
 )
 from ledger.ingest import Report, Reported
 from ledger.manifest import Problem
-from ledger.model import Grant, GrantId, Window
+from ledger.manifest.danger import dangers
+from ledger.manifest.dangerous_policies import codes_of
+from ledger.model import Grant, GrantId, Policy, Team, Window
 from ledger.project import GrantRow
 from ledger.sentences import sentence, short
 
@@ -44,6 +46,9 @@ _NOT_COMPARED = Note(
 
 Entry = tuple[str, str]
 """Sign and subject, then the details under it (empty: none)."""
+
+_Terms = dict[tuple[Team, str, bool], str]
+"""Team, policy, and whether it is for a time -> what its grants come with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class Difference:
         decision = self.report.decision
         if decision is None:
             return []
-        to_come, now = self.report.dry_run, self.now
+        to_come, now, terms = self.report.dry_run, self.now, self._terms()
         of_key = {_key(item.event): item for item in self.report.events}
         found = [
             _part(
@@ -152,7 +157,7 @@ class Difference:
             _part(
                 "to grant" if to_come else "granted",
                 (
-                    _added(grant, of_key.get((Granted, grant.id, grant.turn)), now)
+                    _added(grant, of_key.get((Granted, grant.id, grant.turn)), now, terms)
                     for grant in decision.adds
                 ),
             ),
@@ -163,6 +168,19 @@ class Difference:
             *self._counted_by_the_brake(decision),
         ]
         return [part for part in found if part.entries]
+
+    def _terms(self) -> _Terms:
+        """Policies as they would stand -> what a reviewer of a grant should know of each."""
+        view, events = self.report.view, [item.event for item in self.report.events]
+        policies = {key: known.policy for key, known in (view.policies if view else {}).items()}
+        for event in events:
+            if isinstance(event, PolicyDefined):
+                policies[event.policy.team, event.policy.name] = event.policy
+        return {
+            (*key, temporary): ", ".join(_terms_of(policy, temporary=temporary))
+            for key, policy in policies.items()
+            for temporary in (False, True)
+        }
 
     def _counted_by_the_brake(self, decision: Decision) -> Iterator[Part]:
         """What the brake counts, where that is not what was named as ending (a shortening)."""
@@ -238,9 +256,23 @@ def _joined(*parts: str | None) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _added(grant: Grant, item: Reported | None, now: datetime) -> Entry:
+def _added(grant: Grant, item: Reported | None, now: datetime, terms: _Terms) -> Entry:
     ticket = f"ticket {grant.ticket}" if grant.ticket else None
-    return f"+ {answers.named(grant)}", _joined(_window(grant.window, now), ticket, _source(item))
+    known = terms.get((grant.team, grant.policy, grant.temporary))
+    details = _joined(_window(grant.window, now), known, ticket, _source(item))
+    return f"+ {answers.named(grant)}", details
+
+
+def _terms_of(policy: Policy, *, temporary: bool) -> Iterator[str]:
+    """By its words and its content; what everybody expects is not said."""
+    if policy.require_mfa:
+        yield "only with MFA"
+    if temporary and policy.enforcement == "daemon":
+        yield "perhaps ended by the daemon only"
+    if any(map(codes_of, policy.managed_policies)) or (
+        policy.document is not None and dangers(policy.document)
+    ):
+        yield "dangerous"
 
 
 def _ended(row: GrantRow, item: Reported | None) -> Entry:

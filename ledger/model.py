@@ -65,6 +65,9 @@ class KindFacts:
     temporary: bool
     """Whether a window on it belongs to one person or workload (a group's members come and go)."""
     email_allowed: bool
+    mfa: bool
+    """Whether who acts as one can have shown a second factor: a group's members are users, and the
+    session of a role seldom knows of one."""
     inline_chars_max: int
     attached_max: int
 
@@ -72,9 +75,9 @@ class KindFacts:
 PRINCIPAL_KINDS: dict[PrincipalKind, KindFacts] = {
     facts.kind: facts
     for facts in (
-        KindFacts(PrincipalKind.USER, "user", "users", 64, True, True, 2_048, 10),
-        KindFacts(PrincipalKind.ROLE, "role", "roles", 64, True, False, 10_240, 10),
-        KindFacts(PrincipalKind.GROUP, "group", "groups", 128, False, False, 5_120, 10),
+        KindFacts(PrincipalKind.USER, "user", "users", 64, True, True, True, 2_048, 10),
+        KindFacts(PrincipalKind.ROLE, "role", "roles", 64, True, False, False, 10_240, 10),
+        KindFacts(PrincipalKind.GROUP, "group", "groups", 128, False, False, True, 5_120, 10),
     )
 }
 
@@ -219,7 +222,9 @@ class Settings:
     max_temporary_days: int = 6
     time_zone: str = "UTC"
     user_names: Literal["local-part", "email"] = "local-part"
-    drift: Literal["warn"] = "warn"
+    drift: Literal["warn", "repair"] = "warn"
+    dangerous: Literal["warn", "refuse"] = "warn"
+    """What a policy meets that could escalate privileges and has no `allow_dangerous`."""
     max_revocations_count: int = 20
     max_revocations_percent: int = 50
     managed_principals: tuple[str, ...] = ("user/*", "role/*", "group/*")

@@ -32,6 +32,7 @@ aws-policies:
     description: For the hour in which looking is not enough
     managed_policies: ["arn:aws:iam::aws:policy/PowerUserAccess"]
     max_duration: 8h
+    allow_dangerous: Two people are on call, and each hour of it is asked for here
 """,
     "permanent-access/payments.yaml": f"""\
 permanent-access:

@@ -81,8 +81,9 @@ def decide(view: IntentView, directory: Directory, terms: Terms) -> Decision:
     access = grants.compare(view, manifest, terms, teams, catalogue)
     found = dict.fromkeys((*catalogue.problems, *access.problems))
     problems = tuple(sorted(found, key=lambda problem: problem.source))
+    notes = (*catalogue.notes, *access.notes)
     if problems:
-        return Decision(tuple(sorted(teams)), problems=problems, notes=tuple(access.notes))
+        return Decision(tuple(sorted(teams)), problems=problems, notes=notes)
     revoked = [cut.row for cut in access.cuts if cut.cause != "operator"]
     balance = Balance(access.live, revoked, access.grants)
     counts = _counts(catalogue, access)
@@ -90,7 +91,7 @@ def decide(view: IntentView, directory: Directory, terms: Terms) -> Decision:
         teams=tuple(sorted(teams)),
         planned=_planned(view, directory, terms, (catalogue, access)),
         counts=counts,
-        notes=tuple(access.notes),
+        notes=notes,
         brake=brake_of(balance, manifest, terms),
         adds=access.adds,
         ends=access.ends,

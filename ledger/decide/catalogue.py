@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ledger.decide.decision import Declared, Gone, Planned, Terms
+from ledger.decide.decision import Declared, Gone, Note, Planned, Terms
 from ledger.events import (
     AccountMapped,
     AccountUnmapped,
@@ -35,6 +35,7 @@ class Catalogue:
     unmapped: tuple[Planned, ...]
     retired: tuple[Planned, ...]
     problems: tuple[Problem, ...]
+    notes: tuple[Note, ...] = ()
 
     @property
     def redefined(self) -> frozenset[tuple[Team, str]]:
@@ -62,7 +63,8 @@ def compare(
     mapped, unmapped = _accounts(view, manifest, blocks, (terms, teams))
     defined, retired = _policies(view, manifest, blocks, (terms, teams))
     settings, problems = _settings(view, manifest, blocks, terms)
-    return Catalogue(settings, mapped, defined, unmapped, retired, problems)
+    notes = tuple(_consents(manifest, defined))
+    return Catalogue(settings, mapped, defined, unmapped, retired, problems, notes)
 
 
 # --- settings ---------------------------------------------------------------------------------
@@ -170,6 +172,23 @@ def _policies(
             event = PolicyRetired(team, name, known.policy.iam_name)
             retired.append(Planned(event, known.position, gone(terms, view, known.position, team)))
     return tuple(defined), tuple(retired)
+
+
+def _consents(manifest: Manifest, defined: Iterable[Planned]) -> Iterable[Note]:
+    """What is dangerous about policies that are new or changed, and why it may be so.
+
+    What nobody consented to is told by the reading, every time.
+    """
+    for item in defined:
+        if not isinstance(item.event, PolicyDefined):
+            continue
+        policy = item.event.policy
+        declared = manifest.policy(policy.team, policy.name)
+        if declared is None or policy.allow_dangerous is None:
+            continue
+        hint = f"policy `{policy.name}` may, for this reason: {policy.allow_dangerous}"
+        for danger in declared.dangers:
+            yield Note("dangerous-allowed", danger.message, danger.source, hint)
 
 
 # --- places -----------------------------------------------------------------------------------

@@ -23,11 +23,21 @@ class DeclaredAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredDanger:
+    """Where a policy allows what its reviewers should know of, and what that is."""
+
+    source: Source
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeclaredPolicy:
     policy: Policy
     source: Source
     statement_sources: tuple[Source, ...]
     """Of each custom statement, in the document's order."""
+    dangers: tuple[DeclaredDanger, ...] = ()
+    """Whether its reviewers consented or not."""
 
 
 # --- the ends of a window ---------------------------------------------------------------------

@@ -9,7 +9,14 @@ from datetime import datetime
 
 from ledger.manifest.access import Entry, Written
 from ledger.manifest.accounts import Accounts
-from ledger.manifest.declared import DeclaredAccount, DeclaredGrant, EndsAt, LastDay, end_of
+from ledger.manifest.declared import (
+    DeclaredAccount,
+    DeclaredGrant,
+    EndsAt,
+    LastDay,
+    Permanent,
+    end_of,
+)
 from ledger.manifest.identity import Meaning, grant_id
 from ledger.manifest.merging import Merging
 from ledger.manifest.nodes import Scalar
@@ -17,7 +24,7 @@ from ledger.manifest.policies import Policies
 from ledger.manifest.principals import deployer
 from ledger.manifest.problems import Desk, Severity, Source
 from ledger.manifest.sheet import Sheet
-from ledger.model import AccountId, Principal, Settings, Team
+from ledger.model import PRINCIPAL_KINDS, AccountId, Principal, Settings, Team
 
 FILE_GRANTS_MAX = 250_000
 """Grants that a file may expand to: principals times environments times policies, by entry."""
@@ -120,14 +127,19 @@ class _EntryExpansion:
     def add(self) -> None:
         self.ended = self.whole.ended(self.entry)
         accounts = self._accounts()
-        policies = [scalar for scalar in self.entry.policies if self._policy_known(scalar)]
+        policies = [
+            scalar
+            for scalar in self.entry.policies
+            if self._policy_known(scalar) and self._can_ask_for_mfa(scalar)
+        ]
         for written in self.entry.principals:
             if not self._allowed(written):
                 continue
+            fitting = [policy for policy in policies if self._can_show_mfa(written, policy)]
             for account in accounts:
                 if not self._fits(written, account):
                     continue
-                for policy in policies:
+                for policy in fitting:
                     self._grant(written, account, policy)
 
     def _say(self, at: Scalar, code: str, message: str, hint: str | None = None) -> None:
@@ -193,6 +205,34 @@ class _EntryExpansion:
             self._say(written.scalar, "deployer", message, "nothing is granted to it")
             return self.ended
         return True
+
+    def _can_ask_for_mfa(self, policy: Scalar) -> bool:
+        """Whether what the policy stands for carries its `require_mfa` in this entry."""
+        declared = self.facts.policies.declared[policy.text].policy
+        permanent = isinstance(self.entry.end, Permanent)
+        if not (declared.require_mfa and declared.managed_policies and permanent):
+            return True
+        message = (
+            f"policy `{policy.text}` has `require_mfa` and `managed_policies`: without an end "
+            "those are attached as AWS wrote them, and ask for no MFA"
+        )
+        hint = "grant it for a time, or write what it allows as `custom_statements`"
+        self._say(policy, "mfa", message, hint)
+        return self.ended
+
+    def _can_show_mfa(self, written: Written, policy: Scalar) -> bool:
+        """Whether that principal can have what the policy asks for."""
+        facts = written.named.principal.facts
+        if facts.mfa or not self.facts.policies.declared[policy.text].policy.require_mfa:
+            return True
+        kind, able = facts.kind.value, [each for each in PRINCIPAL_KINDS.values() if each.mfa]
+        message = (
+            f"`{written.scalar.text}` is a {kind}, whose sessions seldom know of a second factor, "
+            f"and policy `{policy.text}` has `require_mfa`"
+        )
+        hint = f"name {' or '.join(each.plural_key for each in able)}, or take another policy"
+        self._say(written.scalar, "mfa", message, hint)
+        return self.ended
 
     # --- what is one grant ----------------------------------------------------------------------
 

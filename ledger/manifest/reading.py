@@ -95,7 +95,7 @@ class _Reader:
             else accounts.read_accounts(self._open(accounts_path), team, self.settings),
             Policies()
             if policies_path is None
-            else policies.read_policies(self._open(policies_path), team),
+            else policies.read_policies(self._open(policies_path), team, self.settings),
         )
 
     def _read_access(self, team: Team, expansion: Expansion) -> None:

@@ -95,23 +95,20 @@ def _known_zone(name: str) -> bool:
     return True
 
 
-def _one_of(values: tuple[str, ...], later: str | None = None) -> Callable[[Sheet, Pair], Any]:
-    """A reader of a key that takes one of `values`, and will take `later` some day."""
+def _one_of(values: tuple[str, ...]) -> Callable[[Sheet, Pair], Any]:
+    """A reader of a key that takes one of `values`."""
 
     def read(sheet: Sheet, pair: Pair) -> dict[str, Any]:
         scalar = sheet.scalar(pair)
-        return {} if scalar is None else {pair.key.text: choice(pair.key, scalar, values, later)}
+        return {} if scalar is None else {pair.key.text: choice(pair.key, scalar, values)}
 
     return read
 
 
-def choice(key: Scalar, value: Scalar, values: tuple[str, ...], later: str | None = None) -> str:
-    """`value` as one of `values`; Unreadable for anything else, `later` with its own words."""
+def choice(key: Scalar, value: Scalar, values: tuple[str, ...]) -> str:
+    """`value` as one of `values`; Unreadable for anything else."""
     if value.text in values:
         return value.text
-    if value.text == later:
-        message = f"`{key.text}: {later}` is not supported yet"
-        raise Unreadable("not-supported-yet", message, f"write `{key.text}: {values[0]}`")
     known = " or ".join(f"`{known}`" for known in values)
     raise Unreadable("value", f"`{key.text}` is {value.text}", f"write {known}")
 
@@ -162,7 +159,8 @@ _READERS: dict[str, Callable[[Sheet, Pair], dict[str, Any]]] = {
     "max_temporary_days": _max_temporary_days,
     "time_zone": _time_zone,
     "user_names": _one_of(("local-part", "email")),
-    "drift": _one_of(("warn",), later="repair"),
+    "drift": _one_of(("warn", "repair")),
+    "dangerous": _one_of(("warn", "refuse")),
     "max_revocations": _max_revocations,
     "managed_principals": _patterns,
     "protected_principals": _patterns,

@@ -44,6 +44,43 @@ def test_back_and_forth_is_recorded_each_time() -> None:
     assert [event.policy.name for event in book.of(PolicyDefined)] == ["look", "fix", "fix"]
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"require_mfa": "true"},
+        {"enforcement": "daemon"},
+        {"allow_dangerous": "it was so before"},
+        {"max_duration": "8h"},
+        {"description": "what it is for"},
+    ],
+)
+def test_each_word_beside_a_policys_content_is_part_of_its_value(terms: dict[str, str]) -> None:
+    book = Book()
+    book.ingest(directory(policies={"look": policy(), "fix": policy()}))
+    changed = directory(policies={"look": policy(**terms), "fix": policy()})
+    assert book.ingest(changed, at(1)).counts.policies == 1
+    assert book.ingest(changed, at(2)).planned == ()
+    assert book.ingest(directory(), at(3)).counts.policies == 1
+
+
+def test_a_consent_is_told_when_its_policy_is_new_or_changed_and_not_for_ever_after() -> None:
+    book = Book()
+    everything = {"effect": "Allow", "actions": ["*"], "resources": ["*"]}
+    admin = {"custom_statements": [everything], "allow_dangerous": "two are on call"}
+    files = directory(policies={"look": policy(), "admin": admin})
+    (note,) = book.ingest(files).notes
+    assert note.code == "dangerous-allowed"
+    assert note.message == "this statement allows every action on every resource"
+    assert note.hint == "policy `admin` may, for this reason: two are on call"
+    assert note.source is not None
+    assert (note.source.path, note.source.line) == ("aws-policies/payments.yaml", 18)
+    assert book.ingest(files, at(1)).notes == ()
+    other = directory(policies={"look": policy(), "admin": {**admin, "allow_dangerous": "one is"}})
+    assert [each.hint for each in book.ingest(other, at(2)).notes] == [
+        "policy `admin` may, for this reason: one is"
+    ]
+
+
 def test_a_policy_is_defined_anew_only_when_its_value_differs() -> None:
     book = Book()
     book.ingest(directory(policies={"look": policy(), "fix": policy()}))

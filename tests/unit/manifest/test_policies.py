@@ -37,7 +37,6 @@ aws-policies:
         not_actions: ["*"]
         not_resources: "*"
     max_duration: 8h
-    enforcement: aws
 """
         }
     )
@@ -134,14 +133,19 @@ WRONG = {
     "long": (f"{'x' * 125}: {{managed_policies: ['arn:aws:iam::aws:policy/A']}}",
              f"2:3: the policy's name in IAM, pay-{'x' * 125}, has 129 characters; "
              "IAM takes 128: shorten the policy's name"),
-    "mfa": ("x: {require_mfa: false, managed_policies: ['arn:aws:iam::aws:policy/A']}",
-            "2:7: `require_mfa` is not supported yet; leave the key out"),
-    "dangerous": ("x: {allow_dangerous: why, managed_policies: ['arn:aws:iam::aws:policy/A']}",
-                  "2:7: `allow_dangerous` is not supported yet; leave the key out"),
-    "daemon": ("x: {enforcement: daemon, managed_policies: ['arn:aws:iam::aws:policy/A']}",
-               "2:20: `enforcement: daemon` is not supported yet; write `enforcement: aws`"),
+    "mfa": ("x: {require_mfa: yes, managed_policies: ['arn:aws:iam::aws:policy/A']}",
+            "2:20: `require_mfa` is yes; write `true` or `false`"),
+    "consent": ("x: {allow_dangerous: True, managed_policies: ['arn:aws:iam::aws:policy/A']}",
+                "2:24: `allow_dangerous` is True; write in a sentence why it may be so"),
+    "consent-empty": ("x: {allow_dangerous: , managed_policies: ['arn:aws:iam::aws:policy/A']}",
+                      "2:7: `allow_dangerous` is empty"),
+    "consent-blank": ("x: {allow_dangerous: ' ', managed_policies: ['arn:aws:iam::aws:policy/A']}",
+                      "2:24: `allow_dangerous` is empty; write in a sentence why it may be so"),
+    "consent-long": (
+        f"x: {{allow_dangerous: {'a' * 257}, managed_policies: ['arn:aws:iam::aws:policy/A']}}",
+        "2:24: `allow_dangerous` has 257 characters; at most 256 are kept"),
     "enforcement": ("x: {enforcement: AWS, managed_policies: ['arn:aws:iam::aws:policy/A']}",
-                    "2:20: `enforcement` is AWS; write `aws`"),
+                    "2:20: `enforcement` is AWS; write `aws` or `daemon`"),
     "max-duration": ("x: {max_duration: 8, managed_policies: ['arn:aws:iam::aws:policy/A']}",
                      "2:21: `max_duration` is 8, which is no duration; "
                      "write days, hours and minutes in this order, as 4h or 1d2h30m"),
@@ -264,4 +268,20 @@ def test_the_policy_is_what_the_ledger_takes() -> None:
     manifest = accepted({PAY: managed("a")})
     assert manifest.policies[0].policy == Policy(
         TEAM, "a", "pay-a", None, ("arn:aws:iam::aws:policy/A",)
+    )
+
+
+def test_what_stands_beside_the_content_is_read() -> None:
+    terms = 'require_mfa: true, enforcement: daemon, allow_dangerous: "so it was: until now"'
+    text = f"aws-policies: {{a: {{{terms}, managed_policies: ['arn:aws:iam::aws:policy/A']}}}}"
+    policy = accepted({PAY: text}).policies[0].policy
+    assert (policy.require_mfa, policy.enforcement) == (True, "daemon")
+    assert policy.allow_dangerous == "so it was: until now"
+
+
+@pytest.mark.parametrize("said_so", ["", "require_mfa: false, ", "enforcement: aws, "])
+def test_what_a_policy_says_as_the_default_is_as_if_it_were_not_said(said_so: str) -> None:
+    text = f"aws-policies: {{a: {{{said_so}managed_policies: ['arn:aws:iam::aws:policy/A']}}}}"
+    assert (
+        accepted({PAY: text}).policies[0].policy == accepted({PAY: managed("a")}).policies[0].policy
     )

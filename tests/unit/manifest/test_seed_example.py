@@ -22,7 +22,7 @@ def test_the_seeds_example_is_refused_with_each_unknown_policy_at_its_place() ->
     files, others = example()
     reading = read(files, others)
     assert reading.manifest is None
-    assert [str(problem) for problem in reading.problems] == [
+    assert [str(problem) for problem in reading.errors] == [
         "permanent-access/example-team.yaml:10:9: policy `dev.read-only` (in `grants`) is not in "
         "aws-policies; did you mean `developers.read-only`?",
         "permanent-access/example-team.yaml:15:14: policy `platform.admin` (in `grants`) is not in "
@@ -37,7 +37,26 @@ def test_the_seeds_example_is_refused_with_each_unknown_policy_at_its_place() ->
 def test_what_has_ended_in_the_seeds_example_is_only_a_warning() -> None:
     files, others = example()
     reading = read(files, others, now=datetime(2025, 12, 1, tzinfo=UTC))
-    assert [problem.severity for problem in reading.problems] == ["error"] * 3 + ["warning"]
+    assert [problem.code for problem in reading.errors] == ["unknown-policy"] * 3
+    assert [problem.code for problem in reading.problems][-1] == "unknown-policy"
     a_second_before = datetime(2025, 11, 30, 23, 59, 59, tzinfo=UTC)
     reading = read(files, others, now=a_second_before)
-    assert [problem.severity for problem in reading.problems] == ["error"] * 4
+    assert [problem.code for problem in reading.errors] == ["unknown-policy"] * 4
+
+
+def test_what_is_dangerous_in_the_seeds_example_is_told_and_stops_nothing() -> None:
+    policies = "aws-policies/example-team.yaml"
+    files, others = example()
+    reading = read({path: files[path] for path in files if "access" not in path}, others)
+    assert reading.manifest is not None
+    assert [problem.severity for problem in reading.problems] == ["warning", "warning"]
+    assert [str(problem) for problem in reading.problems] == [
+        f"{policies}:14:9: PowerUserAccess allows changes in IAM Roles Anywhere, changes of who "
+        "may enter an account, changes in Identity Center, `sts:AssumeRole` on every role, "
+        "`sts:AssumeRoot`, `kms:PutKeyPolicy`, stopping CloudTrail, stopping Config and stopping "
+        "GuardDuty; say why under `allow_dangerous`, or allow less",
+        f"{policies}:19:9: AdministratorAccess allows every action on every resource; say why "
+        "under `allow_dangerous`, or allow less",
+    ]
+    settings = {"iam-ledger.yaml": b"settings: {dangerous: refuse}"}
+    assert len(read({**files, **settings}, others).errors) == 6

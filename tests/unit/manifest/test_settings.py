@@ -23,7 +23,8 @@ settings:
   max_temporary_days: 14
   time_zone: Europe/Berlin
   user_names: email
-  drift: warn
+  drift: repair
+  dangerous: refuse
   max_revocations: {count: 0, percent: 100}
   managed_principals: ["user/*", "role/app/*"]
   protected_principals: ["user/break-glass-?"]
@@ -36,7 +37,8 @@ settings:
         max_temporary_days=14,
         time_zone="Europe/Berlin",
         user_names="email",
-        drift="warn",
+        drift="repair",
+        dangerous="refuse",
         max_revocations_count=0,
         max_revocations_percent=100,
         managed_principals=("user/*", "role/app/*"),
@@ -64,16 +66,16 @@ WRONG = {
     "far-key": (
         "settings:\n  database: x",
         "2:3: key `database` is not known here; known here: `deployer_role`, `policy_path`, "
-        "`max_temporary_days`, `time_zone`, `user_names`, `drift`, `max_revocations`, "
-        "`managed_principals`, `protected_principals`",
+        "`max_temporary_days`, `time_zone`, `user_names`, `drift`, `dangerous`, "
+        "`max_revocations`, `managed_principals`, `protected_principals`",
     ),
     "empty": ("settings:\n  drift:", "2:3: `drift` is empty"),
     "list": ("settings:\n  drift: [warn]", "2:10: `drift` must be one text, not a list"),
-    "drift": (
-        "settings:\n  drift: repair",
-        "2:10: `drift: repair` is not supported yet; write `drift: warn`",
+    "drift-other": ("settings:\n  drift: off", "2:10: `drift` is off; write `warn` or `repair`"),
+    "dangerous": (
+        "settings:\n  dangerous: allow",
+        "2:14: `dangerous` is allow; write `warn` or `refuse`",
     ),
-    "drift-other": ("settings:\n  drift: off", "2:10: `drift` is off; write `warn`"),
     "user-names": (
         "settings:\n  user_names: Email",
         "2:15: `user_names` is Email; write `local-part` or `email`",
