@@ -129,10 +129,11 @@ def same_name(view: AccountView, row: GrantRow) -> tuple[GrantRow, ...]:
 def whose(view: AccountView, principal: Principal) -> dict[str, str]:
     """What hangs on `principal`, by name or ARN -> the grant that it stands for."""
     return {
-        made.name: row.grant.id
+        name: row.grant.id
         for row in view.rows
         if row.grant.principal.key == principal.key
-        for made in row.made
+        for name in (*(made.name for made in row.made), row.grant.object)
+        if name is not None
     }
 
 

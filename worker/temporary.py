@@ -163,7 +163,7 @@ async def _carry_out(write: _Write) -> None:
     # What has not begun to exist comes first: nobody has lost anything if it is refused.
     parts = [each for each in form.objects if each.kind == "policy"]
     for part in parts:
-        if part.name not in write.standing.parts:
+        if part.name not in state.attached:
             await _create(write, part)
     for arn in form.managed:
         if arn not in state.attached:
@@ -171,7 +171,7 @@ async def _carry_out(write: _Write) -> None:
             write.undo.append(_detaching(write, arn))
             write.answers.append(await attach(now_in, write.row, arn))
     for part in parts:
-        if part.name in write.standing.parts:
+        if part.name in state.attached:
             await _rewrite(write, part)
     for inline in (each for each in form.objects if each.kind == "inline"):
         await _put(write, inline)

@@ -35,15 +35,14 @@ async def delete_own(now_in: Pass, arn: str) -> list[Answer]:
     """
     try:
         return [await now_in.aws.delete_policy(arn)]
-    except AwsRefused as error:
+    except (AwsRefused, AwsBusy) as error:
         if error.code != CONFLICT:
             raise
     standing = await now_in.aws.read_policy(arn)
     if standing is None:
         return []
-    answers = [
-        await now_in.aws.detach(principal, arn) for principal in await now_in.aws.read_holders(arn)
-    ]
+    holders = await now_in.aws.read_holders(arn)
+    answers = [await now_in.aws.detach(principal, arn) for principal in holders]
     others = [version for version in standing.versions if version != standing.default_version]
     answers += [await now_in.aws.delete_policy_version(arn, version) for version in others]
     try:
