@@ -34,6 +34,7 @@ COMMANDS = {
     "retry": ("cli.retry", "Try again what is stuck, refused or missing."),
     "settle": ("cli.settle", "Say that a removal which AWS does not confirm is done with."),
     "adopt": ("cli.adopt", "Take over what lines declare and somebody else made."),
+    "deployer-policy": ("cli.deployer_policy", "Print what the worker's roles must allow."),
     "verify": ("cli.verify", "Recompute the hash chain."),
     "checkpoint": ("cli.checkpoint", "Sign what the ledger is now, for keeping elsewhere."),
     "export": ("cli.export", "Every event of a period, to be verified without us."),
