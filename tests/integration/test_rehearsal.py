@@ -62,6 +62,8 @@ class Scene:
     now: Files
     before: Files | None = None
     since: Callable[[Stage], None] = lambda _: None
+    first: Callable[[Stage], None] = lambda _: None
+    """What somebody did before us."""
     hours: float = 0
 
 
@@ -74,9 +76,17 @@ def _a_foreigner_and_no_room(stage: Stage) -> None:
     iam = stage.aws.iam(PROD)
     iam.create_policy("Payments-Look", "/", _foreign("a"), {})
     iam.put_inline(ANA, "somebody-elses", _foreign("y" * 1_900))
+    _no_slots(stage)
+
+
+def _no_slots(stage: Stage) -> None:
+    iam = stage.aws.iam(PROD)
     for number in range(10):
-        arn = iam.create_policy(f"somebody-elses-{number}", "/", _foreign("c"), {})
-        iam.attach(ANA, arn or "")
+        iam.attach(ANA, iam.create_policy(f"theirs-{number}", "/", _foreign("c"), {}) or "")
+
+
+def _attached_before(stage: Stage) -> None:
+    stage.aws.iam(PROD).attach(ANA, DENYING)
 
 
 def _by_hand(stage: Stage) -> None:
@@ -139,6 +149,18 @@ SCENES = {
         directory(policies={"fix": LARGE}),
         directory(policies={"fix": LARGE}, windows=[temporary(expires_at=at(3))]),
     ),
+    "what does not fit any more": Scene(
+        directory(policies={"fix": LARGE}, windows=[temporary(expires_at=at(3))]),
+        directory(policies={"fix": policy()}, windows=[temporary(expires_at=at(3))]),
+        _no_slots,
+    ),
+    "what stood before us beside ours": Scene(
+        directory(policies={"look": policy(managed_policies=[DENYING])}),
+        directory(
+            policies={"look": policy(managed_policies=[DENYING])}, standing=[permanent("ana")]
+        ),
+        first=_attached_before,
+    ),
     "an end that is to come": Scene(
         directory(windows=[temporary(starts_at=at(2), expires_at=at(3))])
     ),
@@ -147,13 +169,14 @@ SCENES = {
 
 async def _played(stage: Stage, scene: Scene) -> None:
     """Everything up to the instant at which somebody asks what would happen."""
+    deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
+    stage.aws.publish("Denying", json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    scene.first(stage)
     if scene.before is not None:
         await stage.ingest(scene.before)
         process = stage.process()
         await stage.clock.run(process.once())
         await process.stop()
-    deny = {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
-    stage.aws.publish("Denying", json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
     scene.since(stage)
     await stage.clock.advance(hours=scene.hours, minutes=5)
 
@@ -167,8 +190,15 @@ async def _check_foreseen(stage: Stage, words: list[AccountWords]) -> None:
     assert [each.view() for each in named] == read
 
 
+async def _check_requests(stage: Stage, head: int, done: int) -> None:
+    """So many changes were made in AWS behind `head`, and evidence names the request of each."""
+    events = [item.event for item in (await stage.recorded())[head:]]
+    requests = [request for event in events for request in getattr(event, "requests", ())]
+    assert len(requests) == len(set(requests)) == done
+
+
 @pytest.mark.parametrize("name", SCENES)
-async def test_what_is_rehearsed_is_what_the_worker_then_does_and_nothing_is_written_before(
+async def test_what_is_rehearsed_the_worker_then_does_and_records_request_by_request(
     stage: Stage, name: str
 ) -> None:
     scene = SCENES[name]
@@ -184,6 +214,7 @@ async def test_what_is_rehearsed_is_what_the_worker_then_does_and_nothing_is_wri
     process = stage.process()
     await stage.clock.run(process.once())
     since = stage.aws.made()[writes:]
+    await _check_requests(stage, head, [call.outcome for call in since].count("done"))
     for account, found in rehearsed.items():
         done = [f"{call.operation} {call.about}" for call in since if call.account == account]
         assert [said(step) for step in found.steps] == done, account
