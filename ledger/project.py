@@ -150,6 +150,22 @@ class GrantRow:
         return self.closed.at if end is None else min(end, self.closed.at)
 
 
+_OF_A_GRANT = (
+    Applied,
+    Removed,
+    Revoked,
+    RetryRequested,
+    Left,
+    Settled,
+    Refused,
+    Stuck,
+    Unstuck,
+    DriftFound,
+    DriftRepaired,
+)
+"""What may change the state of a grant that was granted; the commonest first."""
+
+
 def fold(row: GrantRow | None, recorded: Recorded) -> GrantRow | None:
     """`row` after `recorded`; unchanged (None too) by an event that changes no grant's state.
 
@@ -313,6 +329,8 @@ class LatestKey:
 def latest_keys(event: Event) -> tuple[LatestKey, ...]:
     """The subjects of which `event` becomes the newest word."""
     match event:
+        case Granted() | Applied() | Removed() | Revoked():
+            return ()  # first, since most are one of these
         case AccountMapped() | AccountUnmapped():
             where = event.account
             return (LatestKey("account", where.account, where.team, where.environment),)

@@ -23,7 +23,7 @@ from ledger.schema import grants, latest
 from ledger.store.checkpoints import stream_kept
 from ledger.store.dialect import damages, insert_rows, triggers
 from ledger.store.ledger import Ledger
-from ledger.store.reads import STREAM_ROWS, stream_envelopes
+from ledger.store.reads import STREAM_ROWS, stream_columns
 from ledger.store.views import ledger_id
 
 PROGRESS_EVENTS = 10_000
@@ -175,13 +175,14 @@ async def _read_through(
 ) -> None:
     """Has `audit` look at every row; puts the hashes of those that `hashes` has as keys into it."""
     wanted = {} if hashes is None else hashes
-    async with aclosing(stream_envelopes(connection)) as rows:
-        async for row in rows:
-            audit.look_at(row)
-            if row.position in wanted:
-                wanted[row.position] = row.hash
-            if on_progress is not None and audit.count % PROGRESS_EVENTS == 0:
-                on_progress(audit.count)
+    async with aclosing(stream_columns(connection)) as batches:
+        async for rows in batches:
+            for columns in rows:
+                audit.look_at(columns)
+                if wanted and audit.position in wanted:
+                    wanted[audit.position] = audit.hash
+                if on_progress is not None and audit.count % PROGRESS_EVENTS == 0:
+                    on_progress(audit.count)
 
 
 async def _look_at_guards(connection: AsyncConnection, audit: Audit) -> None:
