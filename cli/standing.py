@@ -84,6 +84,14 @@ class Report:
             "drift": [answers.event_of(recorded) for recorded in self.standing.drift],
             "unreadable": [_unreadable_item(item) for item in self.standing.unreadable],
             "accounts": [_account_item(account) for account in self.standing.accounts],
+            "replicas": [
+                {
+                    "replica": one.name,
+                    "shards": one.shards,
+                    "heartbeat_at": answers.text(one.seen_at),
+                }
+                for one in self.standing.replicas
+            ],
         }
 
     def lines(self, name: str) -> list[str]:

@@ -83,6 +83,12 @@ def _text(session: Session, report: Report) -> str:
             number = len(lines)
             parts.append("\n".join([f"{number} {title}", *(f"  {line}" for line in lines)]))
     parts.append(_accounts(session, report.standing.accounts))
+    if replicas := report.standing.replicas:
+        shares = ", ".join(
+            f"{render.safe(one.name)} keeps {answers.counted(one.shards, 'shard')}"
+            for one in replicas
+        )
+        parts.append(f"{answers.counted(len(replicas), 'worker')}: {shares}")
     recorded = "never" if head.recorded_at is None else shown(head.recorded_at)
     parts.append(
         f"at {shown(report.now)}, ledger position {head.position}, recorded {recorded}, "

@@ -20,6 +20,7 @@ from ledger.project import Topic
 from ledger.schema import account_status, grants
 from ledger.state import Head, Unreadable
 from ledger.store.append import chunks, read_head
+from ledger.store.leases import LivingReplica, read_replicas
 from ledger.store.questions import Found, find_readable
 from ledger.store.reads import Newest, newest_readable
 
@@ -52,6 +53,8 @@ class Standing:
     drift: tuple[Recorded, ...]
     held: tuple[Recorded, ...]
     accounts: tuple[AccountStatus, ...]
+    replicas: tuple[LivingReplica, ...]
+    """Workers that share the accounts now; a SQLite ledger's only worker is not among them."""
     policies: Mapping[tuple[Team, str], Policy]
     policy_path: str | None
     """None: nothing was ever ingested."""
@@ -88,6 +91,7 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
         drift=_those_of(words["drift"], DriftFound),
         held=_those_of(words["hold"], Held),
         accounts=await read_accounts(connection),
+        replicas=await read_replicas(connection, now=now),
         policies={
             (item.event.policy.team, item.event.policy.name): item.event.policy
             for item in words["policy"].known.values()

@@ -24,6 +24,7 @@ from ledger.events import (
 )
 from ledger.model import Policy
 from ledger.store import Ledger
+from ledger.store.leases import Replica, beat
 from ledger.store.standing import AccountStatus, write_accounts
 from tests.support.commands import Shell, StillClock
 from tests.support.histories import ATTACHED, NOON, PROD, TEAM, Story, after, grant
@@ -221,3 +222,20 @@ def test_a_screen_is_kept_but_for_the_line_that_is_copied(
     assert ("\x1b" in lines[0]) == (not color)
     long = [line for line in lines if len(line) > 80 and "\x1b" not in line]
     assert [line.split()[0] for line in long] == ["aws"] * len(long)
+
+
+def test_workers_that_share_the_accounts_are_listed_with_their_part(tmp_path: Path) -> None:
+    shell = shell_of(Story().mapped(), tmp_path)
+
+    async def join() -> None:
+        async with Ledger(shell.url) as ledger, ledger.leasing() as connection:
+            await beat(connection, Replica("one 1", "one"), now=after(2))
+            await beat(connection, Replica("two 1", "two"), now=after(2))
+
+    assert "worker:" not in shell.run("status").out
+    asyncio.run(join())
+    assert "2 workers: one keeps 64 shards, two keeps 0 shards" in shell.run("status").out
+    assert shell.run("status", "-o", "json").json["replicas"] == [
+        {"replica": "one", "shards": 64, "heartbeat_at": "2026-03-02T14:00:00Z"},
+        {"replica": "two", "shards": 0, "heartbeat_at": "2026-03-02T14:00:00Z"},
+    ]
