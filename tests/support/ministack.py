@@ -1,60 +1,29 @@
 """ministack on loopback: it decides every call by the caller's policies, as AWS does, unlike moto.
 
-It stands in a virtual environment of its own, beside this project's: it pins a botocore that the
-project does not use. `tests/oracles/ministack.txt` says what is in it. Making that takes seconds
-and a package index, so that the tests of every day start none; `scripts/oracles` does.
+It stands in a virtual environment of its own: it pins a botocore that the project does not use.
+The tests of every day start none; `scripts/oracles` and `scripts/deployer` do.
 """
 
-import fcntl
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from typing import Any
 
+from tests.support.separate import python
+
 REQUIREMENTS = Path(__file__).parents[1] / "oracles" / "ministack.txt"
-ENVIRONMENT = Path(__file__).parents[2] / ".venv" / "ministack"
 AS_AWS = Path(__file__).with_name("ministack_as_aws.py")
 REGION = "us-east-1"
 START_MAX_S = 60.0
 """Far more than any start needs: it bounds a hang, and measures nothing."""
-
-
-def python() -> Path:
-    """The interpreter of ministack's own environment, which is made where it is not as asked."""
-    ENVIRONMENT.parent.mkdir(exist_ok=True)
-    with ENVIRONMENT.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        made_from = ENVIRONMENT / "made_from"
-        wanted = f"{sys.version}\n{REQUIREMENTS.read_text(encoding='utf-8')}"
-        if not made_from.exists() or made_from.read_text(encoding="utf-8") != wanted:
-            _make()
-            made_from.write_text(wanted, encoding="utf-8")
-    return ENVIRONMENT / "bin" / "python"
-
-
-def _make() -> None:
-    rmtree(ENVIRONMENT, ignore_errors=True)
-    interpreter = Path(sys.base_prefix) / "bin" / Path(sys.executable).resolve().name
-    subprocess.run([interpreter, "-m", "venv", ENVIRONMENT], check=True, timeout=300)
-    install = ["-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--require-hashes"]
-    installed = subprocess.run(
-        [ENVIRONMENT / "bin" / "python", *install, "-r", REQUIREMENTS],
-        check=False,
-        timeout=600,
-        capture_output=True,
-        text=True,
-    )
-    assert installed.returncode == 0, installed.stderr[-4_000:]
 
 
 @dataclass(frozen=True)
@@ -103,7 +72,7 @@ def ministack(*, as_aws: bool = False) -> Iterator[Ministack]:
         log = Path(folder) / "log"
         with log.open("w") as written:
             process = subprocess.Popen(
-                [python(), *(["-P", AS_AWS] if as_aws else ["-m", "ministack"])],
+                [python(REQUIREMENTS), *(["-P", AS_AWS] if as_aws else ["-m", "ministack"])],
                 env={
                     "PATH": os.environ["PATH"],
                     "HOME": folder,
