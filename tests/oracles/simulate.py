@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tests.oracles.cases import ACCOUNT, HOURS, USER, Asked, Call, context_of
 
-JUDGE = Path(__file__).parent / "node" / "judge.mjs"
+NODE = Path(__file__).parent / "node"
 SECONDS_MAX = 150
 
 
@@ -20,6 +21,8 @@ SECONDS_MAX = 150
 class Questions:
     """Many questions, put at once: node itself takes longer to start than to answer a hundred."""
 
+    lenient: bool = False
+    """Whether a call that AWS does not have is answered by `?`, instead of refused."""
     _documents: dict[str, int] = field(default_factory=dict)
     _asked: list[dict[str, object]] = field(default_factory=list)
 
@@ -42,19 +45,34 @@ class Questions:
 
     def verdicts(self) -> str:
         """A letter for each question, in the order they were added."""
-        asked = {"account": ACCOUNT, "documents": list(self._documents), "asked": self._asked}
-        answer = subprocess.run(
-            ["node", JUDGE],
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=SECONDS_MAX,
-        )
-        assert answer.returncode == 0, answer.stderr[-4_000:]
-        found = "".join(json.loads(answer.stdout))
+        asked = {
+            "account": ACCOUNT,
+            "documents": list(self._documents),
+            "asked": self._asked,
+            "lenient": self.lenient,
+        }
+        found = "".join(_node("judge.mjs", json.dumps(asked)))
         assert len(found) == len(self._asked)
         return found
+
+
+def catalogue() -> dict[str, list[str]]:
+    """Every action that AWS has, with the formats of its resources; none where `*` is all."""
+    found: dict[str, list[str]] = _node("catalogue.mjs")
+    return found
+
+
+def _node(script: str, given: str = "") -> Any:
+    answer = subprocess.run(
+        ["node", NODE / script],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS_MAX,
+    )
+    assert answer.returncode == 0, answer.stderr[-4_000:]
+    return json.loads(answer.stdout)
 
 
 def rows(asked: Sequence[Asked]) -> list[str]:
