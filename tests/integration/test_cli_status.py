@@ -225,10 +225,11 @@ def test_a_screen_is_kept_but_for_the_line_that_is_copied(
 
 
 def test_workers_that_share_the_accounts_are_listed_with_their_part(tmp_path: Path) -> None:
-    shell = shell_of(Story().mapped(), tmp_path)
+    url = Story().mapped().write(tmp_path)
+    shell = Shell(url, StillClock(after(2)))
 
     async def join() -> None:
-        async with Ledger(shell.url) as ledger, ledger.leasing() as connection:
+        async with Ledger(url) as ledger, ledger.leasing() as connection:
             await beat(connection, Replica("one 1", "one"), now=after(2))
             await beat(connection, Replica("two 1", "two"), now=after(2))
 
