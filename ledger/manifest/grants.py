@@ -185,7 +185,12 @@ class _EntryExpansion:
             return self.ended
         if not principal.matches(settings.managed_principals):
             message = f"`{written.scalar.text}` is none of `managed_principals`"
-            self._say(written.scalar, "unmanaged-principal", message, "nothing is granted to it")
+            hint = "nothing is granted to it"
+            if principal.path == "/" and any(
+                pattern.count("/") > 1 for pattern in settings.managed_principals
+            ):
+                hint = f"{hint}; where it has a path, write path/{principal.name}"
+            self._say(written.scalar, "unmanaged-principal", message, hint)
             return self.ended
         return True
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ledger.manifest import access, accounts, policies
+from ledger.manifest import access, accounts, policies, quotas
 from ledger.manifest.accounts import Accounts
 from ledger.manifest.declared import Manifest, Reading
 from ledger.manifest.grants import Expansion, TeamFacts
@@ -64,6 +64,9 @@ class _Reader:
         named = [p for facts in self.facts.values() for p in facts.policies.declared.values()]
         policies.check_names(named, chosen, self.desk)
         expansion.check_addresses(chosen)
+        by_name = {(item.policy.team, item.policy.name): item for item in named}
+        quotas.check_policies(declared, by_name, chosen, self.desk)
+        quotas.check_attachments(expansion.merging.first.values(), by_name, chosen, self.desk)
         problems = self._problems(chosen)
         if any(problem.severity == "error" for problem in problems):
             return Reading(None, problems)

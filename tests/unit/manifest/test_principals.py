@@ -3,7 +3,15 @@
 import pytest
 
 from ledger.manifest import SETTINGS_FILE
-from tests.unit.manifest.directory import PERMANENT, POLICIES, TEMPORARY, accepted, entry, said
+from tests.unit.manifest.directory import (
+    PERMANENT,
+    POLICIES,
+    TEMPORARY,
+    accepted,
+    entry,
+    reading,
+    said,
+)
 
 
 def permanent(*entries: str) -> str:
@@ -92,6 +100,33 @@ def test_a_wrong_principal_is_told_with_its_place(written: str, expected: str) -
     assert found == f"{PERMANENT}:2:{expected}"
 
 
+@pytest.mark.parametrize(
+    "role",
+    [
+        "AWSServiceRoleForSupport",
+        "awsserviceroleforsupport",
+        "/aws-service-role/support.amazonaws.com/AWSServiceRoleForSupport",
+        "arn:aws:iam::222222222222:role/aws-service-role/x.amazonaws.com/Named",
+        "AWSReservedSSO_Admin_0123456789abcdef",
+        "arn:aws:iam::222222222222:role/aws-reserved/sso.amazonaws.com/eu-west-1/Named",
+        "aws-reserved/Named",
+    ],
+)
+def test_what_belongs_to_aws_is_granted_nothing_by_name_path_or_arn(role: str) -> None:
+    (found,) = reading({PERMANENT: permanent(f'roles: ["{role}"]')}).problems
+    assert (found.code, found.severity) == ("reserved-principal", "error")
+
+
+@pytest.mark.parametrize(
+    "role",
+    ["AWSSelfServeDeployer", "any/path/awsselfservedeployer",
+     "arn:aws:iam::222222222222:role/AWSSelfServeDeployer"],
+)  # fmt: skip
+def test_the_deployer_is_granted_nothing_however_it_is_named(role: str) -> None:
+    (found,) = reading({PERMANENT: permanent(f'roles: ["{role}"]')}).problems
+    assert (found.code, found.severity) == ("deployer", "error")
+
+
 def test_a_user_may_be_named_like_the_deployer_role() -> None:
     assert len(accepted({PERMANENT: permanent("user: AWSSelfServeDeployer")}).grants) == 1
 
@@ -119,9 +154,11 @@ settings:
     assert said({SETTINGS_FILE: settings, PERMANENT: text}) == [
         f"{PERMANENT}:2:19: `Break-Glass-1` is one of `protected_principals`; "
         "nothing is granted to it",
-        f"{PERMANENT}:3:14: `ci` is none of `managed_principals`; nothing is granted to it",
+        f"{PERMANENT}:3:14: `ci` is none of `managed_principals`; nothing is granted to it; "
+        "where it has a path, write path/ci",
         f"{PERMANENT}:3:26: `app/core` is one of `protected_principals`; nothing is granted to it",
-        f"{PERMANENT}:4:13: `devs` is none of `managed_principals`; nothing is granted to it",
+        f"{PERMANENT}:4:13: `devs` is none of `managed_principals`; nothing is granted to it; "
+        "where it has a path, write path/devs",
     ]
 
 
