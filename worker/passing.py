@@ -183,6 +183,15 @@ class Pass:
         if self.context.stopping():
             raise PassAbandoned("stopping")
 
+    def check_adding(self) -> None:
+        """Before each addition: PassAbandoned too when it may not be made any more.
+
+        A pass may last longer than a lease does without a word, or a clock stays right.
+        """
+        self.check_stop()
+        if not self.context.granting():
+            raise PassAbandoned("nothing may be added any more")
+
     async def refresh(self) -> None:
         """Reads the truth again: an ingest may have changed it while calls were under way."""
         self.view = await self.context.read_view()

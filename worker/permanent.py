@@ -39,7 +39,7 @@ async def write_permanent(
     if tight:
         answers += [await now_in.aws.detach(row.grant.principal, arn) for arn in dropped]
     for arn in wanted:
-        now_in.check_stop()
+        now_in.check_adding()
         if not is_ours(now_in.view, arn):
             await sight(now_in, row, arn, state)
         if arn not in state.attached:

@@ -39,7 +39,7 @@ async def write_policies(now_in: Pass, steps: tuple[WritePolicy, ...]) -> None:
         return now_in.context.parking.turn(subject)
 
     for step in sorted(steps, key=turn):
-        now_in.check_stop()
+        now_in.check_adding()
         await remove_due(now_in)
         key = (step.wanted.team, step.wanted.policy)
         if await now_in.attempt(("policy", *key), _write(now_in, step), policy=key):

@@ -167,7 +167,7 @@ async def _carry_out(write: _Write) -> None:
             await _create(write, part)
     for arn in form.managed:
         if arn not in state.attached:
-            now_in.check_stop()
+            now_in.check_adding()
             write.undo.append(_detaching(write, arn))
             write.answers.append(await attach(now_in, write.row, arn))
     for part in parts:
@@ -184,7 +184,7 @@ async def _create(write: _Write, part: Object) -> None:
     now_in = write.now_in
     if part.document is None:
         raise ValueError(f"{part.name} has no text")
-    now_in.check_stop()
+    now_in.check_adding()
     answer = await create_part(now_in, write.row, part.name, part.document)
     if answer.outcome == "stood":
         await _rewrite(write, part)

@@ -35,7 +35,7 @@ async def write_grants(now_in: Pass, steps: tuple[WriteGrant, ...]) -> None:
         return last, row.grant.principal.key, row.granted.position
 
     for step in sorted(steps, key=turn):
-        now_in.check_stop()
+        now_in.check_adding()
         await remove_due(now_in)
         row = step.row
         await now_in.attempt(row.key, _write(now_in, row, step.reason), row=row)

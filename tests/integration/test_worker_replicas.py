@@ -194,6 +194,26 @@ async def test_without_a_word_of_its_own_a_worker_adds_nothing_but_keeps_every_e
         assert stage.attached(ANA)
 
 
+async def test_a_pass_that_lasts_longer_than_the_lease_adds_no_more_in_its_middle(
+    stage: Stage,
+) -> None:
+    some = [temporary("ana", expires_at=at(1 + hours)) for hours in range(5)]
+    async with worker(stage, "only") as only:
+        await stage.ingest(directory(accounts={"prod": PROD}))
+        await stage.advance(seconds=8)
+        stage.aws.latency = timedelta(seconds=1)
+        await stage.ingest(directory(accounts={"prod": PROD}, windows=some))
+        while not stage.aws.made("put_inline"):
+            await stage.advance(seconds=1)
+        only.process.ledger.mute = True
+        await stage.advance(seconds=30)
+        given = len(stage.aws.made("put_inline"))
+        assert 1 < given < len(some)
+        only.process.ledger.mute = False
+        await stage.advance(seconds=90)
+        assert len(stage.aws.made("put_inline")) == len(some)
+
+
 async def test_with_the_ledger_away_each_keeps_the_ends_that_it_knows(stage: Stage) -> None:
     await stage.ingest(directory(windows=BOTH))
     async with two(stage) as (first, second):
