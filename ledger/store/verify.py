@@ -21,7 +21,7 @@ from ledger.project import LatestKey
 from ledger.rows import columns_of
 from ledger.schema import grants, latest
 from ledger.store.checkpoints import stream_kept
-from ledger.store.dialect import damages, insert_rows, triggers
+from ledger.store.dialect import damages, insert_rows, triggers, without_indexes
 from ledger.store.ledger import Ledger
 from ledger.store.reads import STREAM_ROWS, stream_columns
 from ledger.store.views import ledger_id
@@ -158,7 +158,9 @@ async def rebuild(ledger: Ledger, *, on_progress: Progress | None = None) -> int
             )
         for unknown in audit.too_new.values():
             raise UnknownEvent(unknown.kind, unknown.version)
-        await _refill(connection, grants, (columns_of(row) for row in audit.rows.values()))
+        rows = (columns_of(audit.rows[key]) for key in sorted(audit.rows))
+        async with without_indexes(connection, grants):
+            await _refill(connection, grants, rows)
         await _refill(
             connection,
             latest,

@@ -69,8 +69,9 @@ def build(url: URL) -> int:
 
 
 def standing(url: URL) -> list[str]:
+    """All that the file holds, in whatever order: indexes that were made again come last."""
     with raw(url) as database:
-        return list(database.iterdump())
+        return sorted(database.iterdump())
 
 
 def test_an_honest_ledger_verifies_and_says_what_cannot_be_seen(url: URL) -> None:

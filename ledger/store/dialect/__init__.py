@@ -17,7 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.errors import LedgerUnavailable
 from ledger.store.dialect import listening, postgresql, sqlite
 from ledger.store.dialect.address import Address, file_of, parse_url, renewed, shown
-from ledger.store.dialect.bulk import among, delete_rows, insert_rows, update_rows
+from ledger.store.dialect.bulk import (
+    among,
+    delete_rows,
+    insert_rows,
+    update_rows,
+    without_indexes,
+)
 
 __all__ = [
     "Address",
@@ -43,6 +49,7 @@ __all__ = [
     "triggers",
     "update_rows",
     "weather",
+    "without_indexes",
 ]
 
 BUSY_TIMEOUT_S = 30.0
