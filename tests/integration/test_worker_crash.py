@@ -19,15 +19,18 @@ from tests.support.builders import Entry, Files, at, directory, permanent, polic
 from tests.support.fake_aws.faults import FaultKind
 from tests.support.stage import ANA, CI, DEVS, PROD, Process, Stage
 
-BOB = parse_principal("user/bob")
+BOB, CLEO, DAN = (parse_principal(f"user/{name}") for name in ("bob", "cleo", "dan"))
 READ, LIST, WATCH = "s3:GetObject", "s3:ListBucket", "ec2:DescribeInstances"
+WIDE = [f"rds:{'x' * 900}{number}" for number in range(10)]
+"""Two documents full."""
+
 DEAD = timedelta(seconds=10)
 """How long a worker that died stays away."""
 
 SLACK = DEAD + timedelta(seconds=5)
 """Its absence, and the calls that are made up for."""
 
-OWN = "arn:aws:iam::aws:policy/Watch"
+OWN, GUARDED, LARGE = (f"arn:aws:iam::aws:policy/{name}" for name in ("Watch", "Guarded", "Wide"))
 
 
 def allowing(action: str) -> Entry:
@@ -35,16 +38,32 @@ def allowing(action: str) -> Entry:
     return policy(custom_statements=[statement])
 
 
+def document(*actions: str, deny: str | None = None) -> str:
+    statements = [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]
+    if deny is not None:
+        statements.append({"Effect": "Deny", "Action": [deny], "Resource": "*"})
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
 def files(hour: int) -> Files:
     """What people declare from the beginning, after one hour, and after two."""
-    policies = {"fix": allowing(LIST if hour else READ), "watch": {"managed_policies": [OWN]}}
+    policies = {
+        "fix": allowing(LIST if hour else READ),
+        "watch": {"managed_policies": [OWN]},
+        "wide": {"managed_policies": [LARGE]},
+        "guarded": {"managed_policies": [GUARDED], "enforcement": "daemon"},
+    }
     if hour < 2:
         policies["look"] = allowing(READ)
     return directory(
         accounts={"prod": PROD},
         policies=policies,
         # Made longer by an hour while its policy changes.
-        windows=[temporary("ana", expires_at=at(3 if hour else 2))],
+        windows=[
+            temporary("ana", expires_at=at(3 if hour else 2)),
+            temporary("cleo", grant="wide", expires_at=at(2)),
+            temporary("dan", grant="guarded", expires_at=at(2)),
+        ],
         standing=[permanent("bob", roles=["ci"], groups=["devs"]), permanent("bob", grant="watch")]
         if hour < 2
         else [],
@@ -56,9 +75,11 @@ async def story(folder: Path, begin: Callable[[Process], None]) -> AsyncIterator
     """The whole history; a worker that dies is followed by another a little later."""
     stage = Stage.empty(folder)
     try:
-        stage.people("user/ana", "user/bob", "role/ci", "group/devs")
-        statement = {"Effect": "Allow", "Action": WATCH, "Resource": "*"}
-        stage.aws.publish("Watch", json.dumps({"Version": "2012-10-17", "Statement": statement}))
+        stage.people("user/ana", "user/bob", "user/cleo", "user/dan", "role/ci", "group/devs")
+        stage.aws.publish("Watch", document(WATCH))
+        stage.aws.publish("Wide", document(*WIDE))
+        # An end that no date could bring.
+        stage.aws.publish("Guarded", document(READ, deny="s3:DeleteBucket"))
         begin(stage.process())
         for hour in (0, 1, 2):
             await to(stage, at(hour))
@@ -119,7 +140,10 @@ async def converged(stage: Stage) -> None:
     for principal in (BOB, CI, DEVS):
         assert at(2) <= begins(stage, principal, READ, 0) <= at(2) + SLACK
     assert at(2) <= begins(stage, BOB, WATCH, 0) <= at(2) + SLACK
-    for principal in (ANA, BOB, CI, DEVS):
+    for action in (WIDE[0], WIDE[-1]):
+        assert begins(stage, CLEO, action, 0) == at(2), "AWS ended it"
+    assert at(2) <= begins(stage, DAN, READ, 0) <= at(2) + SLACK, "the worker ended it"
+    for principal in (ANA, BOB, CLEO, DAN, CI, DEVS):
         assert (stage.inline(principal), stage.attached(principal)) == ({}, set())
     assert stage.policies() == {"payments-fix"}
     for row in await stage.rows():
@@ -128,35 +152,43 @@ async def converged(stage: Stage) -> None:
     await stage.verified()
 
 
-CALLS = 29
-COMMITS = 18
+CALLS = 44
+COMMITS = 25
 """What the history takes when nobody dies."""
 
-WRITES = (3, 5, 7, 9, 11, 13, 16, 19, 21, 22, 23, 24, 25, 28, 29)
-"""Which of the calls change something: after any other it is as before the next one."""
+WRITES = (
+    *(4, 6, 8, 10, 12, 14, 17, 20, 21, 22, 23, 26, 29, 31),
+    *(32, 33, 34, 35, 36, 37, 38, 39, 40, 43, 44),
+)
+"""Which of the calls change something: after any other it is as before it."""
 
 DEATHS = [
-    *((number, "crash_before") for number in range(1, CALLS + 1)),
+    *((number, "crash_before") for number in (1, *(one + 1 for one in WRITES if one < CALLS))),
     *((number, "crash_after") for number in WRITES),
 ]
 
 EVIDENCE = Counter(
     {
         "written fix 3": 1,
-        "written look 5": 1,
+        "written look 7": 1,
         "sighted user/bob False": 1,
+        "sighted user/dan False": 1,
         "applied user/ana fix 1 3": 1,
-        "applied user/bob look 1 5": 1,
-        "applied role/ci look 1 5": 1,
-        "applied group/devs look 1 5": 1,
+        "applied user/bob look 1 7": 1,
+        "applied role/ci look 1 7": 1,
+        "applied group/devs look 1 7": 1,
         "applied user/bob watch 1 4": 1,
-        "written fix 20": 1,
-        "applied user/ana fix 1 20": 1,
+        "applied user/cleo wide 1 5": 1,
+        "applied user/dan guarded 1 6": 1,
+        "written fix 27": 1,
+        "applied user/ana fix 1 27": 1,
         "removed user/ana fix 1 revoked": 1,
         "removed user/bob look 1 revoked": 1,
         "removed role/ci look 1 revoked": 1,
         "removed group/devs look 1 revoked": 1,
         "removed user/bob watch 1 revoked": 1,
+        "removed user/cleo wide 1 expired": 1,
+        "removed user/dan guarded 1 expired": 1,
         "deleted look": 1,
         "removed user/ana fix 1 expired": 1,
     }
@@ -187,11 +219,14 @@ async def test_a_death_around_any_call_changes_nothing_in_the_end(
         assert await evidence(stage) == EVIDENCE
 
 
-@pytest.mark.parametrize("number", range(1, COMMITS + 1))
-@pytest.mark.parametrize("kind", ["dies_before", "dies_after"])
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [*((number, "dies_before") for number in range(1, COMMITS + 1)), (COMMITS, "dies_after")],
+)
 async def test_a_death_around_any_commit_changes_nothing_in_the_end(
     tmp_path: Path, kind: str, number: int
 ) -> None:
+    """After one it is as before the next, or as before the call that follows."""
     async with story(tmp_path, lambda process: setattr(process.ledger, kind, number)) as stage:
         assert stage.deaths == 1
         await converged(stage)
