@@ -121,6 +121,8 @@ def line_of(found: "Found", state: str | None) -> Item:
     """One grant as a table shows it."""
     row, grant = found.row, found.row.grant
     until = shown(grant.window.ends_at) if grant.temporary else "permanent"
+    if grant.temporary and row.enforcement == "daemon":
+        until = f"{until}, by the worker"
     if row.revoked is not None:
         until = f"revoked {shown(row.revoked.at)}"
     if state == "ending" and row.closed is not None and row.closed_how not in ("left", "settled"):
@@ -209,7 +211,8 @@ def reason(row: GrantRow, when: When, history: Sequence[Recorded] = ()) -> str:
         case "declared":
             return "declared and in its window; AWS has not confirmed it"
         case "confirmed":
-            return f"in its window, and AWS confirmed it at {applied}"
+            ends = "; only the worker ends it" if row.enforcement == "daemon" else ""
+            return f"in its window, and AWS confirmed it at {applied}{ends}"
         case "ending":
             return f"due to go since {shown(row.due_at)}; AWS has not confirmed the removal"
         case "stuck":

@@ -107,7 +107,7 @@ class Report:
             case "refused" | "missing":
                 lines = [_trouble_line(found) for found in self.troubled[name]]
             case "daemon":
-                lines = [_title(found.row) for found in self.troubled["daemon"]]
+                lines = [_with_end(found.row) for found in self.troubled["daemon"]]
             case "left":
                 lines = [_title(found.row) for found in self.standing.left]
             case "held":
@@ -195,6 +195,11 @@ def _last_error(
 
 def _title(row: GrantRow) -> str:
     return f"{answers.named(row.grant)} (grant {row.grant.id})"
+
+
+def _with_end(row: GrantRow) -> str:
+    end = row.grant.window.ends_at
+    return _title(row) if end is None else f"{_title(row)} to {shown(end)}"
 
 
 def _trouble_line(found: "Found") -> str:

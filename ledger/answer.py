@@ -137,24 +137,66 @@ def hand_lines(row: GrantRow, policy: Policy | None, policy_path: str | None) ->
     Where nothing was confirmed they name what may have been written all the same. `policy` None:
     retired since; the line then lists what is attached, for a person to choose from.
     """
-    principal = row.grant.principal
-    kind = principal.kind.value
-    who = f"--{kind}-name {quote(principal.name)}"
-    lines = [
-        f"aws iam delete-{kind}-policy {who} --policy-name {quote(made.name)}"
-        if made.kind == "inline"
-        else f"aws iam detach-{kind}-policy {who} --policy-arn {quote(made.name)}"
-        for made in row.made
-        if made.kind != "policy"
-    ]
-    if lines:
+    hand = _Hand(row)
+    if row.made:
+        detached = [made for made in row.made if made.kind != "inline"]
+        lines = [hand.detach(made.name) for made in detached]
+        lines += [hand.delete_inline(made.name) for made in row.made if made.kind == "inline"]
+        rewritten = row.grant.continues is not None or _rewritten(row)
+        for made in detached:
+            if made.kind == "policy":
+                lines += hand.delete_policy(made.name, rewritten=rewritten)
         return tuple(lines)
+    arns = _may_be_attached(row, policy, policy_path)
     if row.grant.object is not None:
-        return (f"aws iam delete-{kind}-policy {who} --policy-name {quote(row.grant.object)}",)
+        attached = [hand.detach(arn) for arn in arns] if row.enforcement == "daemon" else []
+        return (*attached, hand.delete_inline(row.grant.object), hand.list_parts(policy_path))
+    return tuple(hand.detach(arn) for arn in arns) if policy is not None else (hand.list(),)
+
+
+def _rewritten(row: GrantRow) -> bool:
+    """Whether what stands was written more than once, so that it may have older versions."""
+    return row.applied is not None and row.written_position != row.applied.position
+
+
+def _may_be_attached(
+    row: GrantRow, policy: Policy | None, policy_path: str | None
+) -> tuple[str, ...]:
     if policy is None:
-        return (f"aws iam list-attached-{kind}-policies {who}",)
-    arns = list(policy.managed_policies)
-    if policy.document is not None:
-        path = policy_path or "/"
-        arns.insert(0, f"arn:aws:iam::{row.grant.account}:policy{path}{policy.iam_name}")
-    return tuple(f"aws iam detach-{kind}-policy {who} --policy-arn {quote(arn)}" for arn in arns)
+        return ()
+    path = policy_path or "/"
+    own = f"arn:aws:iam::{row.grant.account}:policy{path}{policy.iam_name}"
+    return ((own,) if policy.document is not None else ()) + policy.managed_policies
+
+
+class _Hand:
+    """What a person types, about one grant's principal."""
+
+    def __init__(self, row: GrantRow) -> None:
+        self._name = row.grant.object
+        self._kind = row.grant.principal.kind.value
+        self._who = f"--{self._kind}-name {quote(row.grant.principal.name)}"
+
+    def detach(self, arn: str) -> str:
+        return f"aws iam detach-{self._kind}-policy {self._who} --policy-arn {quote(arn)}"
+
+    def delete_inline(self, name: str) -> str:
+        return f"aws iam delete-{self._kind}-policy {self._who} --policy-name {quote(name)}"
+
+    def delete_policy(self, arn: str, *, rewritten: bool) -> list[str]:
+        """IAM deletes none that has other versions."""
+        which = f"--policy-arn {quote(arn)}"
+        older = (
+            f"aws iam list-policy-versions {which} --output text --query "
+            "'Versions[?!IsDefaultVersion].VersionId' | xargs -rn1 aws iam delete-policy-version "
+            f"{which} --version-id"
+        )
+        return [*([older] if rewritten else []), f"aws iam delete-policy {which}"]
+
+    def list(self) -> str:
+        return f"aws iam list-attached-{self._kind}-policies {self._who}"
+
+    def list_parts(self, policy_path: str | None) -> str:
+        """Of a copy that may have been split: what its parts are called by."""
+        query = f"AttachedPolicies[?starts_with(PolicyName, '{self._name}-p')].PolicyArn"
+        return f'{self.list()} --path-prefix {policy_path or "/"} --query "{query}"'

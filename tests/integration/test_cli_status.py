@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,17 @@ from sqlalchemy import URL
 from cli.answers import ITEM_KEYS
 from ledger import guards
 from ledger.events import (
+    Applied,
     DriftFound,
     Held,
     Left,
+    Made,
     PolicyDefined,
     Released,
     Removed,
     Revoked,
     Settled,
+    Sighted,
     Stuck,
     Word,
     ref,
@@ -119,6 +123,51 @@ def test_a_retired_policy_s_access_is_looked_for_by_hand(tmp_path: Path) -> None
     story = Story().mapped().granted(CI).revoked(CI, after(1))
     (item,) = shell_of(story, tmp_path).run("status", "-o", "json").json["exposed"]
     assert item["by_hand"] == ["aws iam list-attached-role-policies --role-name ci"]
+
+
+@pytest.mark.parametrize("written", [1, 2])
+def test_every_form_of_a_temporary_grant_has_the_lines_that_end_it(
+    tmp_path: Path, written: int
+) -> None:
+    """All access first, then what is left of it; policies that were rewritten have versions."""
+    part = f"arn:aws:iam::{PROD}:policy/iam-ledger/{BOB.object}-p1"
+    own = "arn:aws:iam::aws:policy/R"
+    made = (Made("policy", part, "0" * 64), Made("attachment", own, None))
+    story = Story().mapped().granted(BOB)
+    for number in range(written):
+        applied = Applied(ref(BOB), made, "daemon", (), number + 1, (), after(0.1))
+        story = story.add(applied, after(0.1), cause=number)
+    shell = shell_of(story.revoked(BOB, after(1)), tmp_path)
+    (item,) = shell.run("status", "-o", "json").json["exposed"]
+    first, second, *older, last = item["by_hand"]
+    who = "--user-name bob --policy-arn"
+    assert first == f"aws iam detach-user-policy {who} {part}"
+    assert second == f"aws iam detach-user-policy {who} {own}"
+    assert last == f"aws iam delete-policy --policy-arn {part}"
+    assert [("list-policy-versions" in line, "| xargs" in line) for line in older] == [
+        (True, True)
+    ] * (written - 1)
+
+
+def test_a_temporary_grant_that_nothing_confirmed_is_looked_for_in_every_form(
+    tmp_path: Path,
+) -> None:
+    seen = Sighted(ref(replace(BOB, policy="look")), "arn:aws:iam::aws:policy/R", False)
+    story = Story().mapped().add(PolicyDefined(LOOK), NOON).granted(replace(BOB, policy="look"))
+    story = story.add(seen, after(0.1)).revoked(replace(BOB, policy="look"), after(1))
+    shell = shell_of(story, tmp_path)
+    (item,) = shell.run("status", "-o", "json").json["exposed"]
+    assert item["enforcement"] == "daemon"
+    name = BOB.object
+    assert item["by_hand"][1:] == [
+        "aws iam detach-user-policy --user-name bob --policy-arn arn:aws:iam::aws:policy/R",
+        f"aws iam delete-user-policy --user-name bob --policy-name {name}",
+        "aws iam list-attached-user-policies --user-name bob --path-prefix /iam-ledger/ --query "
+        f"\"AttachedPolicies[?starts_with(PolicyName, '{name}-p')].PolicyArn\"",
+    ]
+    out = shell.run("status").out
+    assert "1 of class daemon: only the worker ends it\n  user/bob look in prod" in out
+    assert "to 2026-03-02T21:00:00Z" in out
 
 
 def test_an_account_that_is_stuck_is_the_last_error_of_its_grants(tmp_path: Path) -> None:
