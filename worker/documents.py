@@ -33,6 +33,7 @@ TIME = "aws:CurrentTime"
 MFA = "aws:MultiFactorAuthPresent"
 """Condition keys as we write them; IAM ignores their case."""
 _STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
+_STARS = re.compile(r"\*+")
 _ANY_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 """Every end is written in the same number of characters, so that any of them gives the size."""
 
@@ -325,10 +326,13 @@ def size_within(statement: Statement) -> int:
 
 
 def without_covered(actions: Iterable[str]) -> list[str]:
-    """`actions` without those that another of them covers; IAM ignores their case."""
+    """`actions` without those that another of them covers; IAM ignores their case.
+
+    Stars in a row are one: else two patterns would cover each other, and both would go.
+    """
     spelt: dict[str, str] = {}
     for action in sorted(actions):
-        spelt.setdefault(action.casefold(), action)
+        spelt.setdefault(_STARS.sub("*", action.casefold()), action)
     by_service: dict[str, list[str]] = {}
     for folded in spelt:
         if "*" in folded or "?" in folded:
