@@ -198,7 +198,7 @@ async def test_an_attachment_of_several_teams_stands_until_the_last_of_them_ends
     assert timedelta(0) <= end - at(2) < timedelta(seconds=1)
     assert stage.attached(ANA) == set()
     assert await stage.of(Left) == []
-    removed = {event.grant.team: event.kept_for for event in await stage.of(Removed)}
+    removed = {str(event.grant.team): event.kept_for for event in await stage.of(Removed)}
     assert len(await stage.of(Removed)) == 3
     assert removed["search" if second == 2 else "payments"] == ()
 
