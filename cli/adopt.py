@@ -63,6 +63,8 @@ def command(
     """
     word = word_of(*said_with("--yes", by, reason)) if yes else None
 
+    session.start_logs("error")  # what is done here is told once, as the answer
+
     async def work(ledger: "Ledger") -> tuple[tuple[Looked, ...], int]:
         return await _adopt(session, ledger, None if account is None else AccountId(account), word)
 

@@ -93,9 +93,8 @@ class SettingsChanged:
     protected_principals: tuple[str, ...]
     user_names: Literal["local-part", "email"]
     max_revocations_count: int = 20
-    """How many objects one `repair` may take away; beyond it a person must look."""
     max_revocations_percent: int = 50
-    """Of the grants in force in the account, likewise."""
+    """What one repair of drift may take away; the latter of the grants in force in the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +237,7 @@ class Applied:
     """AWS's request ids, in the order of the calls; empty where all stood already."""
     confirmed_at: datetime
     principal_id: str | None = None
-    """AWS's own id of the principal, which one of the same name made anew has not; None: not
-    recorded."""
+    """AWS's own id of the principal, which one made anew has not; None: not recorded."""
 
 
 RemovedCause = Literal["expired", "revoked", "drift"]
@@ -348,9 +346,11 @@ class DriftFound:
     actor: str | None
     """Who, where CloudTrail can say; else None."""
     principal_id: str | None = None
-    """Missing because the principal was deleted and made anew: its new id. None: it is the same."""
+    """The new id of a principal that was deleted and made anew; None: it is the same."""
     nothing_left: bool = False
     """Missing, and with it the last object of its grant."""
+    loosened: bool = False
+    """Altered, so that it would let access go on past its end."""
 
 
 @dataclass(frozen=True, slots=True)

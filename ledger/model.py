@@ -70,13 +70,16 @@ class KindFacts:
     session of a role seldom knows of one."""
     inline_chars_max: int
     attached_max: int
+    given_again: bool = False
+    """Whether one that was deleted and made anew gets its grants again by itself: a role is its
+    line's still; a user of that name may be another person, and a group may be other people."""
 
 
 PRINCIPAL_KINDS: dict[PrincipalKind, KindFacts] = {
     facts.kind: facts
     for facts in (
         KindFacts(PrincipalKind.USER, "user", "users", 64, True, True, True, 2_048, 10),
-        KindFacts(PrincipalKind.ROLE, "role", "roles", 64, True, False, False, 10_240, 10),
+        KindFacts(PrincipalKind.ROLE, "role", "roles", 64, True, False, False, 10_240, 10, True),
         KindFacts(PrincipalKind.GROUP, "group", "groups", 128, False, False, True, 5_120, 10),
     )
 }

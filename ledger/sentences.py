@@ -64,7 +64,7 @@ def sentence(event: Event) -> str:
             return _declaration(event)
         case SettingsChanged():
             return (
-                f"settings: policy path {event.policy_path}, drift {event.drift}, user names "
+                f"settings: policy path {event.policy_path}, drift {_drift(event)}, user names "
                 f"{event.user_names}, managed {_list(event.managed_principals)}, protected "
                 f"{_list(event.protected_principals)}"
             )
@@ -98,6 +98,13 @@ def sentence(event: Event) -> str:
             return _evidence(event)
         case _:
             assert_never(event)
+
+
+def _drift(event: SettingsChanged) -> str:
+    if event.drift == "warn":
+        return event.drift
+    most = f"{event.max_revocations_count} objects or {event.max_revocations_percent} %"
+    return f"{event.drift} (taking away {most} at most)"
 
 
 def _declaration(event: AccountMapped | AccountUnmapped | PolicyDefined | PolicyRetired) -> str:
@@ -221,17 +228,20 @@ def _evidence(
             return f"stuck ({_about(event)}): {event.code}: {event.message}"
         case Unstuck():
             return f"no longer stuck ({_about(event)})"
-        case DriftFound():
-            actor = f" by {event.actor}" if event.actor else ""
-            since = instant_text(event.first_seen_at)
-            return f"drift: {event.object}{_where(event)} {event.drift}{actor} since {since}"
-        case DriftRepaired():
-            how = "written again" if event.how == "written" else "right again without us"
-            over = instant_text(event.confirmed_at)
-            where = f"{event.object}{_where(event)}"
-            return f"drift over: {where} {how} at {over}{_requests(event.requests)}"
+        case DriftFound() | DriftRepaired():
+            return _drifted(event)
         case _:
             assert_never(event)
+
+
+def _drifted(event: DriftFound | DriftRepaired) -> str:
+    if isinstance(event, DriftFound):
+        actor = f" by {event.actor}" if event.actor else ""
+        what = f"{event.object}{_where(event)} {event.drift}{_how(event)}"
+        return f"drift: {what}{actor} since {instant_text(event.first_seen_at)}"
+    how = "written again" if event.how == "written" else "right again without us"
+    over = instant_text(event.confirmed_at)
+    return f"drift over: {event.object}{_where(event)} {how} at {over}{_requests(event.requests)}"
 
 
 def titled(event: Event) -> str:
@@ -274,6 +284,15 @@ def _about(event: Stuck | Unstuck) -> str:
     if event.policy is not None:
         return f"policy {event.policy} in {event.account}"
     return f"account {event.account}"
+
+
+def _how(event: DriftFound) -> str:
+    """What makes this difference worse than another of its kind."""
+    if event.principal_id is not None:
+        return f" from a principal that was deleted and made anew ({event.principal_id})"
+    if event.loosened:
+        return ", letting access go on past its end,"
+    return ", the last of its grant," if event.nothing_left else ""
 
 
 def _where(event: DriftFound | DriftRepaired) -> str:

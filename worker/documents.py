@@ -224,7 +224,7 @@ def _bounded(condition: dict[str, Any], operator: str, bound: datetime) -> dict[
     """
 
     def narrow(standing: list[str] | None) -> str:
-        dates = None if standing is None else [_date(text) for text in standing]
+        dates = None if standing is None else [date_of(text) for text in standing]
         found = bound if dates is None else _narrower(operator, bound, dates)
         if operator != "DateLessThan":
             found += timedelta(microseconds=-found.microsecond % 1_000_000)
@@ -280,7 +280,7 @@ def _narrower(operator: str, bound: datetime, standing: list[datetime]) -> datet
     return max(bound, min(standing))
 
 
-def _date(text: str) -> datetime:
+def date_of(text: str) -> datetime:
     """A date as policies write it: ISO 8601, or seconds since 1970."""
     try:
         if re.fullmatch(r"\d{5,}", text):

@@ -218,6 +218,8 @@ class Keeper:
         if outcome.observed:
             self.status.observed_at = now
             self._resync_at = now + self._resync_after()
+        if outcome.look_again_at is not None:
+            self._resync_at = min(self._resync_at or now, max(outcome.look_again_at, now))
         if outcome.failures or outcome.abandoned:
             return self._failed(f"{outcome.failures} steps did not get done", outcome.boundary)
         self._shared.metrics.passes.labels("done").inc()

@@ -3,9 +3,11 @@
 Invariant: `refused` is recorded only when what stood of the grant has gone.
 """
 
+from collections.abc import Mapping
+
 import structlog
 
-from ledger.events import Applied, Made, Pin, Refused, ref
+from ledger.events import Applied, DriftFound, Made, Pin, Refused, ref
 from ledger.model import Enforcement
 from ledger.project import GrantRow
 from ledger.state import DefinedPolicy
@@ -49,7 +51,7 @@ async def record_applied(
         confirmed_at=max((answer.confirmed_at for answer in answers), default=now_in.now),
         principal_id=state.unique_id,
     )
-    await now_in.record(event, cause=_cause(row, defined))
+    await now_in.record(event, cause=_cause(row, defined, now_in.view.drift))
     now_in.context.metrics.steps.labels(reason).inc()
     log.info(
         "access_given",
@@ -61,10 +63,17 @@ async def record_applied(
     )
 
 
-def _cause(row: GrantRow, defined: DefinedPolicy) -> int:
-    """What a success answers: the line, the policy's newest text, or the trouble before it."""
+def _cause(
+    row: GrantRow, defined: DefinedPolicy, drift: Mapping[str, tuple[DriftFound, int]]
+) -> int:
+    """What a success answers: the line, the policy's newest text, the trouble or drift before."""
     since = 0 if row.trouble is None else row.trouble.since.position
-    return max(row.granted.position, defined.position, since)
+    found = [
+        position
+        for event, position in drift.values()
+        if event.grant is not None and (event.grant.id, event.grant.turn) == row.key
+    ]
+    return max(row.granted.position, defined.position, since, *found)
 
 
 async def refuse(

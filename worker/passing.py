@@ -74,6 +74,8 @@ class Pass:
     """Removals this pass has tried: each once."""
     waiting: set[Hashable] = field(default_factory=set)
     """Removals that wait for this pass to write what continues them."""
+    look_again_at: datetime | None = None
+    """When what this pass has read differing could be believed."""
     sighted: set[tuple[str, str]] = field(default_factory=set)
     """(principal's key, ARN) of attachments looked at by this pass before its first attach."""
 

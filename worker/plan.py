@@ -19,9 +19,17 @@ from worker.desired import (
     may_hold,
     wanted_policies,
 )
+from worker.drift import Kind
+from worker.repair import again, drifted_grants, drifted_policy
 from worker.timing import overdue, writable
 
 Reason = Literal["first", "change", "end", "drift_missing", "drift_altered", "drift_extra"]
+
+_REASONS: dict[Kind, Reason] = {
+    "missing": "drift_missing",
+    "altered": "drift_altered",
+    "extra": "drift_extra",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,12 @@ def plan(
         if not parked(row.key) and not isinstance(removal_of(view, row, now), Waits)
     )
     policies = (_policy_step(view, key, policy) for key, policy in sorted(wanted.items()))
-    grants = (_grant_step(view, row, now, retry_refused=retry_refused) for row in view.rows)
+    drifted = drifted_grants(view)
+    grants = (
+        _grant_step(view, row, now, retry_refused=retry_refused)
+        or _mending(view, row, now, drifted.get(row.key))
+        for row in view.rows
+    )
     return Work(
         removals=removals,
         policies=tuple(
@@ -120,9 +133,10 @@ def _policy_step(
     written = view.objects.get(key)
     if written is None:
         return WritePolicy(wanted, "first")
-    if written.policy_position == wanted.position:
-        return None
-    return WritePolicy(wanted, "change")
+    if written.policy_position != wanted.position:
+        return WritePolicy(wanted, "change")
+    drift = drifted_policy(view, written.made.name, view.object_positions[key])
+    return None if drift is None else WritePolicy(wanted, _REASONS[drift])
 
 
 def _grant_step(
@@ -140,7 +154,7 @@ def _grant_step(
             return None  # nothing is attached that is not known to be ours, and up to date
     trouble = row.trouble.kind if row.trouble else None
     if trouble == "missing":
-        return None  # under `drift: warn` what somebody took away stays away
+        return WriteGrant(row, "drift_missing") if again(view, row) else None
     if trouble == "retry":
         return WriteGrant(row, "first" if row.written_position is None else "change")
     if trouble == "refused" and not (retry_refused or _healed(view, row, defined)):
@@ -150,6 +164,17 @@ def _grant_step(
     if row.policy_position != defined.position or trouble == "refused":
         return WriteGrant(row, "change")
     return None
+
+
+def _mending(
+    view: AccountView, row: GrantRow, now: datetime, drift: Kind | None
+) -> WriteGrant | None:
+    """What stands for `row` and is not as it was written, where that is to be put right."""
+    defined = view.policies.get((row.grant.team, row.grant.policy))
+    missing = row.trouble is not None and row.trouble.kind == "missing"
+    if drift is None or missing or defined is None or not writable(row, now):
+        return None
+    return WriteGrant(row, _REASONS[drift])
 
 
 def _healed(view: AccountView, row: GrantRow, defined: DefinedPolicy) -> bool:

@@ -20,7 +20,7 @@ from worker.passing import Context, Pass, PassAbandoned, retried_at
 from worker.plan import Work, plan
 from worker.policies import delete_policies, write_policies
 from worker.removing import remove_due
-from worker.timing import next_boundary
+from worker.timing import SETTLING, next_boundary
 from worker.writing import write_grants
 
 log = structlog.get_logger()
@@ -40,6 +40,8 @@ class Outcome:
     """The first instant after the one this pass was planned for at which something changes."""
     observed: bool
     """Whether the whole account was read."""
+    look_again_at: datetime | None = None
+    """When what was read differing could be believed; None: nothing was, or all is."""
 
 
 async def reconcile(
@@ -75,6 +77,7 @@ async def reconcile(
         abandoned=abandoned,
         boundary=next_boundary(after.rows, after=planned_for),
         observed=observed,
+        look_again_at=now_in.look_again_at,
     )
 
 
@@ -118,19 +121,27 @@ async def _tell_unreadable(now_in: Pass) -> None:
 async def _observe(now_in: Pass, *, at_once: bool) -> bool:
     """Reads the whole account; whether that worked. A failure of it alone holds no step up."""
     context = now_in.context
+    brake: AwsError | None = None
 
     async def read() -> None:
+        nonlocal brake
         await _read_limits(now_in)
         async with context.observing:
             state = await now_in.aws.observe()
         await remove_due(now_in)
         await now_in.refresh()
         now_in.check_readable()
-        await record_drift(now_in, state, at_once=at_once)
+        looked = await record_drift(now_in, state, at_once=at_once)
+        await now_in.refresh()  # what is to be put right follows from what was recorded
+        now_in.look_again_at, brake = looked.again_at, looked.brake
 
     done = await now_in.attempt("account", read())
-    if done:
+    if brake is not None:
+        now_in.failures += 1
+        await now_in.tell_stuck(brake, row=None, policy=None)
+    elif done:
         await now_in.tell_unstuck(None, None)
+    if done:
         await _read_sources(now_in)
     context.parking.forget(_subjects(now_in.view))
     return done
@@ -169,6 +180,7 @@ async def _carry_out(now_in: Pass, *, retry_refused: bool) -> None:
             await now_in.refresh()
             work = _plan(now_in, retry_refused=retry_refused)
         await write_grants(now_in, work.grants)
+        _look_after_mending(now_in, work)
     elif work.policies or work.grants:
         now_in.failures += 1
         why = "the clock is too far from AWS's, or the ledger is another than it was"
@@ -180,6 +192,14 @@ async def _carry_out(now_in: Pass, *, retry_refused: bool) -> None:
     if set(now_in.view.objects) - set(wanted_policies(now_in.view)):
         await now_in.refresh()  # without the grants of them that this pass has ended
         await delete_policies(now_in, _plan(now_in, retry_refused=retry_refused).deletions)
+
+
+def _look_after_mending(now_in: Pass, work: Work) -> None:
+    """What was put right is looked at once IAM's own lag is over, not only at the next resync."""
+    reasons = [step.reason for step in work.policies] + [step.reason for step in work.grants]
+    if any(reason.startswith("drift") for reason in reasons):
+        soon = now_in.now + SETTLING
+        now_in.look_again_at = min(now_in.look_again_at or soon, soon)
 
 
 async def remove_due_after_writing(now_in: Pass) -> None:

@@ -9,10 +9,12 @@ from datetime import datetime
 
 from ledger.project import GrantRow
 from worker.account import PrincipalState
+from worker.desired import same_principal
+from worker.drifting import tell_remade
 from worker.errors import AwsMissing
 from worker.forms import CannotStand
 from worker.outcomes import refuse
-from worker.passing import Pass
+from worker.passing import Pass, retried_at
 from worker.permanent import write_permanent
 from worker.plan import Reason, WriteGrant
 from worker.removing import remove_due
@@ -52,6 +54,9 @@ async def _write(now_in: Pass, row: GrantRow, reason: Reason) -> None:
             f"{row.grant.principal} does not exist in account {row.grant.account}; make it, or "
             "take the line out",
         )
+    if not (same_principal(row, state) or again_for_new(row)):
+        await tell_remade(now_in, row, state)
+        return
     try:
         _check_principal(now_in, state)
         if row.grant.temporary:
@@ -60,6 +65,11 @@ async def _write(now_in: Pass, row: GrantRow, reason: Reason) -> None:
             await write_permanent(now_in, row, defined, state, reason)
     except CannotStand as cannot:
         await refuse(now_in, row, defined, cannot, state)
+
+
+def again_for_new(row: GrantRow) -> bool:
+    """Whether one of that name that is another than was written to gets what the old one had."""
+    return row.grant.principal.facts.given_again or retried_at(row) > 0
 
 
 def _check_principal(now_in: Pass, state: PrincipalState) -> None:

@@ -78,6 +78,8 @@ def obeyed(settings: Settings) -> SettingsChanged:
         managed_principals=settings.managed_principals,
         protected_principals=settings.protected_principals,
         user_names=settings.user_names,
+        max_revocations_count=settings.max_revocations_count,
+        max_revocations_percent=settings.max_revocations_percent,
     )
 
 

@@ -165,7 +165,7 @@ async def test_a_word_of_old_does_not_make_ours_what_somebody_attaches_later(
     await seeded.start()
     await looked(seeded, yes=True)
     await seeded.ingest(directory(policies=POLICIES))
-    await seeded.settle()
+    await seeded.advance(minutes=3)  # what we did ourselves is believed for two
     seeded.aws.iam(PROD).attach(ANA, READ)
     await seeded.ingest(directory(policies=POLICIES, standing=[permanent("ana")]))
     await seeded.settle()

@@ -15,6 +15,19 @@ OTHER = json.dumps(
     {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "a:b", "Resource": "*"}}
 )
 
+TIMED = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Action": "a:b",
+            "Resource": "*",
+            "Condition": {"DateLessThan": {"aws:CurrentTime": "2026-03-04T01:00:00Z"}},
+        },
+    }
+)
+"""It gives something else than ours, and no longer."""
+
 
 async def begin(stage: Stage) -> Iam:
     """Both kinds of access given to ana, by a worker that reads the account every ten minutes."""
@@ -66,7 +79,7 @@ async def test_an_attachment_taken_away_by_hand_is_found_missing_and_stays_away(
 async def test_a_copy_and_a_policy_edited_by_hand_are_found_altered_and_left(stage: Stage) -> None:
     iam = await begin(stage)
     (name,) = stage.inline(ANA)
-    iam.put_inline(ANA, name, OTHER)
+    iam.put_inline(ANA, name, TIMED)
     iam.create_version(ARN, OTHER)
     writes = len(stage.aws.made())
     await stage.advance(minutes=30)

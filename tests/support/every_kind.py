@@ -112,5 +112,6 @@ SAID_LATER: tuple[Event, ...] = (
     Left(_PERMANENT, (FOREIGN,), CONFIRMED, REQUESTS),
     Refused(_TEMPORARY, "inline-budget", "2,100 of 2,048 characters", 3, REQUESTS),
     DriftRepaired(PROD, OBJECT, "written", _TEMPORARY, None, None, CONFIRMED, REQUESTS),
+    DriftFound(PROD, "altered", OBJECT, _TEMPORARY, None, None, CONFIRMED, None, loosened=True),
 )
 """What later versions came to say, each with its new fields filled: appended to, never changed."""

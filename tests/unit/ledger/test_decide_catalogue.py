@@ -111,10 +111,17 @@ def test_a_retired_policy_keeps_its_name_in_iam_for_who_must_clean_up() -> None:
 def test_settings_are_recorded_first_and_only_what_the_worker_obeys() -> None:
     book = Book()
     assert isinstance(book.ingest(directory()).planned[0].event, SettingsChanged)
-    ours = {"max_temporary_days": 3, "max_revocations": {"count": 1}}
+    ours = {"max_temporary_days": 3}
     assert book.ingest(directory(settings=ours), at(1)).planned == ()
     obeyed = {"protected_principals": ["user/root"]}
     assert len(book.ingest(directory(settings=obeyed), at(2)).planned) == 2
+
+
+def test_the_worker_is_told_how_much_a_repair_may_take_away() -> None:
+    book = Book()
+    book.ingest(directory(settings={"max_revocations": {"count": 7}}))
+    (told,) = (item.event for item in book.events if isinstance(item.event, SettingsChanged))
+    assert (told.max_revocations_count, told.max_revocations_percent) == (7, 50)
 
 
 def test_settings_are_ingested_with_whatever_team_is_chosen() -> None:

@@ -1,0 +1,263 @@
+"""`drift: repair`, ends that hands have loosened, and principals that are not who they were."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from ledger.events import Applied, DriftFound, DriftRepaired, Left, Sighted, Stuck
+from ledger.settling import retry, settle
+from tests.support.builders import WORD, Files, at, permanent, temporary
+from tests.support.builders import directory as whole
+from tests.support.fake_aws.iam import Iam
+from tests.support.stage import ANA, CI, PROD, Stage
+
+ARN = f"arn:aws:iam::{PROD}:policy/iam-ledger/payments-look"
+READ = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+RESYNC = timedelta(minutes=10)
+OTHER = json.dumps(
+    {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "a:b", "Resource": "*"}}
+)
+STANDING = [permanent("ana")]
+WINDOWS = [temporary("ana", expires_at=at(40))]
+
+
+def files(drift: str = "repair", **parts: object) -> Files:
+    kept = {"standing": STANDING, "windows": WINDOWS} | parts
+    return whole(accounts={"prod": PROD}, settings={"drift": drift}, **kept)  # type: ignore[arg-type]  # parts of a directory
+
+
+async def begin(stage: Stage, drift: str = "repair", **parts: object) -> Iam:
+    """Both kinds of access given to ana, by a worker that reads the account every ten minutes."""
+    await stage.ingest(files(drift, **parts))
+    await stage.start(resync_every=RESYNC)
+    await stage.advance(minutes=5)
+    return stage.aws.iam(PROD)
+
+
+async def repaired(stage: Stage) -> set[tuple[str, str]]:
+    return {(event.how, event.object.split()[0]) for event in await stage.of(DriftRepaired)}
+
+
+# --- repair ---------------------------------------------------------------------------------------
+
+
+async def test_what_was_taken_away_or_altered_by_hand_is_put_right(stage: Stage) -> None:
+    iam = await begin(stage)
+    ((name, text),) = stage.inline(ANA).items()
+    iam.delete_inline(ANA, name)
+    iam.detach(ANA, ARN)
+    iam.create_version(ARN, OTHER)
+    await stage.advance(minutes=8)
+    assert stage.inline(ANA) == {name: text}
+    assert stage.attached(ANA) == {ARN}
+    state = iam.policy(ARN)
+    assert state is not None
+    assert "s3:GetObject" in state.document
+    await stage.advance(minutes=5)
+    assert await repaired(stage) == {
+        ("written", "inline"),
+        ("written", "attachment"),
+        ("written", "policy"),
+    }
+    assert [row.trouble for row in await stage.rows()] == [None, None]
+    calls = len(stage.aws.made())
+    await stage.advance(minutes=40)
+    assert len(stage.aws.made()) == calls, "what is right is left alone"
+    await stage.verified()
+
+
+async def test_what_was_added_under_our_names_is_taken_away(stage: Stage) -> None:
+    iam = await begin(stage)
+    iam.attach(CI, ARN)
+    iam.put_inline(CI, "iam-ledger-abcdefghijklmnop", OTHER)
+    iam.put_inline(CI, "theirs", OTHER)
+    await stage.advance(minutes=12)
+    assert (stage.attached(CI), list(stage.inline(CI))) == (set(), ["theirs"])
+    assert await repaired(stage) == {("written", "attachment"), ("written", "inline")}
+    await stage.advance(minutes=30)
+    assert len(await stage.of(DriftFound)) == 2
+    await stage.verified()
+
+
+async def test_beyond_the_brake_nothing_is_taken_away_until_a_person_has_looked(
+    stage: Stage,
+) -> None:
+    iam = await begin(stage)
+    people = [iam.add(f"user/u{number}") for number in range(21)]
+    for principal in people:
+        iam.attach(principal, ARN)
+    await stage.advance(minutes=30)
+    assert all(stage.attached(principal) == {ARN} for principal in people)
+    (stuck,) = await stage.of(Stuck)
+    assert (stuck.code, stuck.grant, stuck.policy) == ("drift-brake", None, None)
+    assert "`max_revocations`" in stuck.message
+    for principal in people[:18]:
+        iam.detach(principal, ARN)
+    await stage.advance(minutes=15)
+    assert not any(stage.attached(principal) for principal in people)
+    assert await stage.kinds(Stuck) == ["Stuck"]
+    await stage.verified()
+
+
+# --- loosened ends --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("drift", ["warn", "repair"])
+async def test_an_end_that_somebody_loosened_is_put_right_at_the_first_look(
+    stage: Stage, drift: str
+) -> None:
+    iam = await begin(stage, drift)
+    ((name, text),) = stage.inline(ANA).items()
+    iam.put_inline(ANA, name, text.replace("2026-03-04", "2036-03-04"))
+    assert stage.allows(ANA, at=at(41))
+    await stage.advance(minutes=6)
+    assert stage.inline(ANA) == {name: text}
+    (found,) = await stage.of(DriftFound)
+    assert (found.drift, found.loosened) == ("altered", True)
+    await stage.advance(minutes=5)
+    assert await repaired(stage) == {("written", "inline")}
+    await stage.verified()
+
+
+async def test_what_was_cut_by_hand_is_not_given_back_for_an_end_that_was_loosened(
+    stage: Stage,
+) -> None:
+    """Somebody may have cut it in an incident: `warn` gives nothing back."""
+    iam = await begin(stage, "warn")
+    ((name, text),) = stage.inline(ANA).items()
+    iam.delete_inline(ANA, name)
+    await stage.advance(minutes=20)
+    iam.put_inline(ANA, name, text.replace("2026-03-04", "2036-03-04"))
+    await stage.advance(minutes=20)
+    assert stage.inline(ANA) == {name: text}
+    assert [event.drift for event in await stage.of(DriftFound)] == ["missing", "altered"]
+
+
+# --- principals made anew -------------------------------------------------------------------------
+
+
+async def test_a_role_made_anew_gets_its_live_grants_again_and_loudly(stage: Stage) -> None:
+    role = {"description": "w", "roles": ["ci"], "environments": ["prod"], "grants": ["look"]}
+    iam = await begin(stage, "warn", standing=[role], windows=[])
+    before = (await stage.row()).principal_id
+    iam.recreate(CI)
+    await stage.advance(minutes=10)
+    assert stage.attached(CI) == {ARN}
+    (found,) = await stage.of(DriftFound)
+    row = await stage.row()
+    assert found.principal_id == row.principal_id != before
+    assert len(await stage.of(Applied)) == 2
+    await stage.verified()
+
+
+async def test_what_stood_on_a_role_made_anew_before_us_is_not_ours(stage: Stage) -> None:
+    stage.aws.publish("AmazonS3ReadOnlyAccess", OTHER)
+    role = {"description": "w", "roles": ["ci"], "environments": ["prod"], "grants": ["look"]}
+    policies = {"look": {"managed_policies": [READ]}}
+    iam = await begin(stage, "warn", standing=[role], windows=[], policies=policies)
+    iam.attach(iam.recreate(CI), READ)
+    await stage.advance(minutes=10)
+    assert [event.present for event in await stage.of(Sighted)] == [False, True]
+    await stage.ingest(files("warn", standing=[], windows=[], policies=policies))
+    await stage.settle()
+    assert stage.attached(CI) == {READ}
+    assert len(await stage.of(Left)) == 1
+
+
+@pytest.mark.parametrize("drift", ["warn", "repair"])
+async def test_a_user_made_anew_gets_nothing_until_somebody_says_who_it_is(
+    stage: Stage, drift: str
+) -> None:
+    iam = await begin(stage, drift)
+    iam.recreate(ANA)
+    await stage.advance(minutes=45)
+    assert (stage.inline(ANA), stage.attached(ANA)) == ({}, set())
+    rows = await stage.rows()
+    assert [row.trouble.code if row.trouble else None for row in rows] == ["remade", "remade"]
+    assert stage.calls(["put_inline", "attach"])[2:] == []
+    for row in rows:
+        await retry(stage.ledger, row.grant.id, word=WORD, now=stage.clock.now())
+    stage.processes[0].nudge()
+    await stage.settle()
+    assert (len(stage.inline(ANA)), stage.attached(ANA)) == (1, {ARN})
+    await stage.advance(minutes=15)
+    assert await repaired(stage) == {("written", "inline"), ("written", "attachment")}
+    await stage.verified()
+
+
+async def test_a_new_text_is_not_written_to_a_user_who_was_made_anew_since(stage: Stage) -> None:
+    """Between two looks nothing but the id tells them apart."""
+    iam = await begin(stage, "warn", standing=[])
+    iam.recreate(ANA)
+    wider = {"effect": "Allow", "actions": ["s3:Get*"], "resources": ["*"]}
+    fix = {"fix": {"custom_statements": [wider]}}
+    await stage.ingest(files("warn", standing=[], policies=fix))
+    await stage.settle()
+    assert stage.inline(ANA) == {}
+    trouble = (await stage.row()).trouble
+    assert trouble is not None
+    assert trouble.code == "remade"
+
+
+# --- by a person's word ---------------------------------------------------------------------------
+
+
+async def test_what_is_missing_is_given_again_by_a_persons_word(stage: Stage) -> None:
+    iam = await begin(stage, "warn", standing=[])
+    ((name, text),) = stage.inline(ANA).items()
+    iam.delete_inline(ANA, name)
+    await stage.advance(minutes=20)
+    assert stage.inline(ANA) == {}
+    row = await stage.row()
+    await retry(stage.ledger, row.grant.id, word=WORD, now=stage.clock.now())
+    stage.processes[0].nudge()
+    await stage.settle()
+    assert stage.inline(ANA) == {name: text}
+    assert (await stage.row()).trouble is None
+    await stage.advance(minutes=15)
+    assert await repaired(stage) == {("written", "inline")}
+    await stage.verified()
+
+
+async def test_a_parked_step_is_tried_at_once_and_once_a_word(stage: Stage) -> None:
+    iam = stage.aws.iam(PROD)
+    iam.drop(ANA)
+    await begin(stage, "warn", standing=[])
+    tries = len(stage.aws.made("read_principal"))
+    iam.add("user/ana")
+    row = await stage.row()
+    await retry(stage.ledger, row.grant.id, word=WORD, now=stage.clock.now())
+    stage.processes[0].nudge()
+    await stage.settle()
+    assert len(stage.inline(ANA)) == 1
+    assert len(stage.aws.made("read_principal")) == tries + 1
+
+
+async def test_a_word_that_meets_the_same_refusal_is_used_up_and_told(stage: Stage) -> None:
+    stage.aws.iam(PROD).drop(ANA)
+    await begin(stage, "warn", standing=[])
+    row = await stage.row()
+    await retry(stage.ledger, row.grant.id, word=WORD, now=stage.clock.now())
+    stage.processes[0].nudge()
+    await stage.advance(minutes=30)
+    trouble = (await stage.row()).trouble
+    assert trouble is not None
+    assert trouble.kind == "stuck"
+    assert len(await stage.of(Stuck)) == 2
+
+
+async def test_what_is_settled_is_tried_no_more_and_keeps_no_account(stage: Stage) -> None:
+    await begin(stage, "warn", standing=[], windows=[temporary("ana", expires_at=at(1))])
+    stage.aws.lock(PROD)
+    await stage.advance_to(at(2))
+    row = await stage.row()
+    assert row.closed is None
+    await settle(stage.ledger, row.grant.id, word=WORD, now=stage.clock.now())
+    stage.processes[0].nudge()
+    await stage.settle()
+    tried = len(stage.aws.made("delete_inline"))
+    await stage.advance(hours=1)
+    assert len(stage.aws.made("delete_inline")) == tried
+    assert (await stage.row()).closed_how == "settled"
+    await stage.verified()
