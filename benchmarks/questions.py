@@ -6,34 +6,39 @@
 Builds a synthetic ledger (`benchmarks/synthetic.py`; four events a grant), or asks the one that
 `--keep` kept. Every question is asked so many times about somebody else and another instant, each
 in a transaction of its own as a command does; p50 and p99 in milliseconds, how many rows it found,
-and the ratio to the least that can be asked: where the head is.
+and the ratio to one row by its primary key, asked of the raw driver in the same way.
 """
 
 import argparse
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
+import psycopg
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from benchmarks.building import build, check
 from benchmarks.machine import machine
 from benchmarks.postgres import PRODUCTION
-from benchmarks.synthetic import BEGINNING, Company, build
+from benchmarks.synthetic import BEGINNING, Company
 from ledger.answer import At, Between
 from ledger.store import Ledger, questions
 from ledger.store.append import read_head
-from ledger.store.dialect import parse_url
+from ledger.store.dialect import file_of, parse_url
 from ledger.store.reads import Filter
 from ledger.store.views import read_account
 from migrations.upgrade import upgrade
-from tests.support.postgres import started
+from tests.support.postgres import conninfo, started
 
 Ask = Callable[[AsyncConnection, Random], Awaitable[int]]
 """Asks once, about whatever chance says; how many rows there were."""
@@ -42,79 +47,104 @@ HEAD = "where the head is"
 NEWEST = 1_000
 
 
-def asked_of(company: Company, now: datetime) -> dict[str, Ask]:
-    """Everything that is asked, by what it is called; `now` is the instant of the newest event."""
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """Whom and what chance asks about."""
 
-    def past(random: Random) -> datetime:
-        return BEGINNING + timedelta(seconds=random.randrange(company.days * 86_400))
+    company: Company
+    now: datetime
+    """The instant of the newest event."""
 
-    def account(random: Random) -> Filter:
-        number = 0 if random.random() < 0.02 else random.randrange(company.accounts)
-        return Filter(account=company.account(number))
+    def past(self, random: Random) -> datetime:
+        return BEGINNING + timedelta(seconds=random.randrange(self.company.days * 86_400))
 
-    def principal(random: Random) -> Filter:
-        return Filter(principal=company.principal(random.randrange(company.principals)))
+    def account(self, random: Random) -> Filter:
+        number = 0 if random.random() < 0.02 else random.randrange(self.company.accounts)
+        return Filter(account=self.company.account(number))
 
-    def policy(random: Random) -> Filter:
-        return Filter(policy=company.policy(random.randrange(company.policies)))
+    def principal(self, random: Random) -> Filter:
+        return Filter(principal=self.company.principal(random.randrange(self.company.principals)))
 
-    def team(random: Random) -> Filter:
-        return Filter(team=company.team(random.randrange(company.policies)))
+    def policy(self, random: Random) -> Filter:
+        return Filter(policy=self.company.policy(random.randrange(self.company.policies)))
 
-    def everybody(_random: Random) -> Filter:
+    def team(self, random: Random) -> Filter:
+        return Filter(team=self.company.team(random.randrange(self.company.policies)))
+
+    def everybody(self, _random: Random) -> Filter:
         return Filter()
 
-    def who(keep: Callable[[Random], Filter], when: str) -> Ask:
-        async def ask(connection: AsyncConnection, random: Random) -> int:
-            at = now if when == "now" else past(random)
-            known = past(random) if when.endswith("as known at K") else None
-            span = Between(at, at + timedelta(days=1)) if when == "between A and B" else At(at)
-            found = await questions.who_has_access(
-                connection, keep=keep(random), when=span, as_known_at=known
-            )
-            return len(found.access)
+    def next_ends(self) -> datetime:
+        """Until when about `NEWEST` grants end; windows reach no farther than six days."""
+        a_day = self.company.events / 4 / self.company.days
+        return self.now + timedelta(days=min(6.0, NEWEST / a_day))
 
-        return ask
 
-    async def head(connection: AsyncConnection, _random: Random) -> int:
-        return min(1, (await read_head(connection)).position)
+Keep = Callable[[Random], Filter]
 
-    async def expiries(connection: AsyncConnection, _random: Random) -> int:
-        a_day = company.events / 4 / company.days
-        until = now + timedelta(days=min(6.0, NEWEST / a_day))
-        found = await questions.expiring(connection, keep=Filter(), now=now, until=until)
+
+def _who(about: Subjects, keep: Keep, when: str) -> Ask:
+    async def ask(connection: AsyncConnection, random: Random) -> int:
+        at = about.now if when == "now" else about.past(random)
+        known = about.past(random) if when.endswith("as known at K") else None
+        span = Between(at, at + timedelta(days=1)) if when == "between A and B" else At(at)
+        found = await questions.who_has_access(
+            connection, keep=keep(random), when=span, as_known_at=known
+        )
         return len(found.access)
 
-    async def expiries_of_account(connection: AsyncConnection, random: Random) -> int:
-        until = now + timedelta(days=7)
-        found = await questions.expiring(connection, keep=account(random), now=now, until=until)
+    return ask
+
+
+def _ends(about: Subjects, keep: Keep, until: datetime) -> Ask:
+    async def ask(connection: AsyncConnection, random: Random) -> int:
+        found = await questions.expiring(connection, keep=keep(random), now=about.now, until=until)
         return len(found.access)
 
-    async def history(connection: AsyncConnection, random: Random) -> int:
-        found = await questions.history(connection, keep=principal(random), newest=NEWEST)
+    return ask
+
+
+def _history(keep: Keep) -> Ask:
+    async def ask(connection: AsyncConnection, random: Random) -> int:
+        found = await questions.history(connection, keep=keep(random), newest=NEWEST)
         return len(found.events)
 
-    async def keeping(connection: AsyncConnection, random: Random) -> int:
+    return ask
+
+
+def _keeping(company: Company) -> Ask:
+    async def ask(connection: AsyncConnection, random: Random) -> int:
         number = random.randrange(company.accounts)
         return len((await read_account(connection, company.account(number))).rows)
 
+    return ask
+
+
+async def _head(connection: AsyncConnection, _random: Random) -> int:
+    return min(1, (await read_head(connection)).position)
+
+
+def asked_of(company: Company, now: datetime) -> dict[str, Ask]:
+    """Everything that is asked, by what it is called; `now` is the instant of the newest event."""
+    about = Subjects(company, now)
+    account, principal, policy = about.account, about.principal, about.policy
     return {
-        HEAD: head,
-        "an account, now": who(account, "now"),
-        "an account, at T": who(account, "at T"),
-        "an account, between A and B": who(account, "between A and B"),
-        "an account, at T as known at K": who(account, "at T as known at K"),
-        "a principal, now": who(principal, "now"),
-        "a principal, at T": who(principal, "at T"),
-        "a principal, at T as known at K": who(principal, "at T as known at K"),
-        "a principal, its history": history,
-        "an account, what ends in a week": expiries_of_account,
-        "everybody, the next 1,000 ends": expiries,
-        "a policy, now": who(policy, "now"),
-        "a policy, at T": who(policy, "at T"),
-        "a team, now": who(team, "now"),
-        "everybody, now": who(everybody, "now"),
-        "an account, as its keeper reads it": keeping,
+        HEAD: _head,
+        "an account, now": _who(about, account, "now"),
+        "an account, at T": _who(about, account, "at T"),
+        "an account, between A and B": _who(about, account, "between A and B"),
+        "an account, at T as known at K": _who(about, account, "at T as known at K"),
+        "a principal, now": _who(about, principal, "now"),
+        "a principal, at T": _who(about, principal, "at T"),
+        "a principal, at T as known at K": _who(about, principal, "at T as known at K"),
+        "a principal, its history": _history(principal),
+        "an account, what ends in a week": _ends(about, account, now + timedelta(days=7)),
+        "everybody, the next 1,000 ends": _ends(about, about.everybody, about.next_ends()),
+        "a policy, now": _who(about, policy, "now"),
+        "a policy, at T": _who(about, policy, "at T"),
+        "a team, now": _who(about, about.team, "now"),
+        "everybody, now": _who(about, about.everybody, "now"),
+        "an account, as its keeper reads it": _keeping(company),
     }
 
 
@@ -122,29 +152,63 @@ SLOW = {"everybody, now": 5, "a team, now": 30, "everybody, the next 1,000 ends"
 """Asked less often: the answers are long."""
 
 
+@dataclass(slots=True)
+class Taken:
+    """How long one question took, each time, and how many rows it found."""
+
+    name: str
+    ms: list[float] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+
+    def tell(self, base_ms: float | None = None) -> float:
+        """Prints a line; the p50."""
+        p50, p99 = median(self.ms), quantiles(self.ms, n=100, method="inclusive")[98]
+        ratio = p50 / (base_ms or p50)
+        print(f"{self.name:36}{p50:9.2f}{p99:9.2f}{median(self.rows):9,.0f}{ratio:12.1f}x")
+        return p50
+
+
+def bare(url: URL, head: int, times: int) -> Taken:
+    """The least that can be asked: one row by its primary key, of the driver and nothing else."""
+    taken, random = Taken("one event by its key, bare driver"), Random(7)  # noqa: S311 - no secret
+    path = file_of(url)
+    connection: Any = psycopg.connect(conninfo(url)) if path is None else sqlite3.connect(path)
+    positions = [random.randrange(1, head + 1) for _ in range(times)]
+    with closing(connection):
+        for number, position in enumerate(positions * 2):  # the first half only warms
+            began = perf_counter()
+            query = f"SELECT * FROM events WHERE position = {position}"  # noqa: S608 - a number
+            found = connection.execute(query).fetchall()
+            connection.rollback()
+            if number >= times:
+                taken.ms.append((perf_counter() - began) * 1e3)
+                taken.rows.append(len(found))
+    return taken
+
+
+async def timed(ledger: Ledger, name: str, ask: Ask, times: int) -> Taken:
+    taken = Taken(name)
+    for warm in (False, True):
+        random = Random(7)  # noqa: S311 - the same questions every time
+        for _ in range(times):
+            began = perf_counter()
+            async with ledger.reading() as connection:
+                found = await ask(connection, random)
+            if warm:
+                taken.ms.append((perf_counter() - began) * 1e3)
+                taken.rows.append(found)
+    return taken
+
+
 async def measure(url: URL, company: Company, times: int) -> None:
-    base = 0.0
-    print(f"{'question':36}{'p50 ms':>9}{'p99 ms':>9}{'rows':>9}{'to the head':>13}")
+    print(f"{'question':36}{'p50 ms':>9}{'p99 ms':>9}{'rows':>9}{'to the bare':>13}")
     async with Ledger(url) as ledger:
         async with ledger.reading() as connection:
-            now = (await read_head(connection)).recorded_at or company.end
-        for name, ask in asked_of(company, now).items():
-            random = Random(7)  # noqa: S311 - the same questions every time
-            taken_ms: list[float] = []
-            rows: list[int] = []
+            head = await read_head(connection)
+        base_ms = bare(url, head.position, times).tell()
+        for name, ask in asked_of(company, head.recorded_at or company.end).items():
             count = min(times, SLOW.get(name, times))
-            for number in range(2 * count):  # the first half only warms
-                if number == count:
-                    random = Random(7)  # noqa: S311 - likewise
-                began = perf_counter()
-                async with ledger.reading() as connection:
-                    found = await ask(connection, random)
-                if number >= count:
-                    taken_ms.append((perf_counter() - began) * 1e3)
-                    rows.append(found)
-            p50, p99 = median(taken_ms), quantiles(taken_ms, n=100, method="inclusive")[98]
-            base = base or p50
-            print(f"{name:36}{p50:9.2f}{p99:9.2f}{median(rows):9,.0f}{p50 / base:12.1f}x")
+            (await timed(ledger, name, ask, count)).tell(base_ms)
 
 
 @contextmanager
@@ -167,6 +231,7 @@ async def make(url: URL, company: Company) -> None:
     began = perf_counter()
     async with Ledger(url) as ledger:
         await build(ledger, company)
+        print(await check(ledger))
     print(f"built in {perf_counter() - began:,.0f} s")
 
 

@@ -11,8 +11,9 @@ from time import perf_counter, process_time
 
 from sqlalchemy import URL
 
+from benchmarks.building import build
 from benchmarks.machine import machine
-from benchmarks.synthetic import Company, build
+from benchmarks.synthetic import Company
 from ledger.store import Ledger
 from ledger.store.dialect import parse_url
 from ledger.store.verify import rebuild, verify

@@ -16,8 +16,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
+from benchmarks.building import build
 from benchmarks.machine import machine
-from benchmarks.synthetic import Company, build
+from benchmarks.synthetic import Company
 from ledger.store import Ledger
 from ledger.store.dialect import parse_url
 from migrations.upgrade import upgrade

@@ -1,25 +1,16 @@
 """A ledger of any size that never was: grants of three years, four events each, as `append` would
 have written them.
 
-Invariant: what is built verifies (a test holds it), so that what is measured on it is what a real
-ledger of that size would give. It is put in by bulk, its indexes made last: `append` takes longer.
+Whom it is about and what happened, event by event. `benchmarks/building.py` puts it into a ledger.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
-from itertools import islice
 from random import Random
-from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from ledger import guards
-from ledger.codec import GENESIS, dedup_key, encode_values, microseconds
-from ledger.envelope import Draft, Provenance, Recorded
+from ledger.envelope import Draft, Provenance
 from ledger.events import (
     AccountMapped,
     Applied,
@@ -42,14 +33,7 @@ from ledger.model import (
     Window,
     parse_principal,
 )
-from ledger.project import GrantRow, LatestKey, fold, latest_keys, row_key
-from ledger.rows import columns_of
-from ledger.schema import events, grants, latest
-from ledger.store import Ledger
-from ledger.store.dialect import insert_rows
 
-BATCH = 10_000
-COLUMNS = [column.name for column in events.columns]
 BEGINNING = datetime(2023, 1, 1, tzinfo=UTC)
 TEAMS = 50
 TEXT = '{"Statement":[{"Action":"s3:*","Effect":"Allow","Resource":"*"}],"Version":"2012-10-17"}'
@@ -104,7 +88,7 @@ def history(company: Company) -> Iterator[tuple[datetime, Draft]]:
     """Every event and its instant, in order, without an end; `company.events` is what to take."""
     random = Random(company.seed)  # noqa: S311 - the same company every time
     position = 0
-    for event in _catalogue(company):
+    for event in catalogue(company):
         position += 1
         yield BEGINNING, Draft(event, 0)
     each = timedelta(days=company.days) / max(1, company.events // 4)
@@ -127,7 +111,7 @@ def history(company: Company) -> Iterator[tuple[datetime, Draft]]:
         number += 1
 
 
-def _catalogue(company: Company) -> Iterator[Event]:
+def catalogue(company: Company) -> Iterator[Event]:
     for number in range(company.accounts):
         account = company.account(number)
         yield AccountMapped(Account(company.team(number), f"env-{number}", account, "Deployer"))
@@ -173,76 +157,3 @@ def _step(
         return Revoked(what, "removed"), (at + timedelta(seconds=2), "remove-revoked")
     cause: RemovedCause = "revoked" if step == "remove-revoked" else "expired"
     return Removed(what, cause, "answered", 1_000_000, requests, at), None
-
-
-# --- putting it in ----------------------------------------------------------------------------
-
-
-async def build(ledger: Ledger, company: Company) -> None:
-    """Fills an empty ledger: events, and the projection as they make it."""
-    async with _bare(ledger):
-        await _fill(ledger, company)
-
-
-@asynccontextmanager
-async def _bare(ledger: Ledger) -> AsyncIterator[None]:
-    """Without indexes, which are made again at the end, and SQLite's guards, which look at rows."""
-    indexes = [index for table in (events, grants) for index in table.indexes]
-    engine = ledger.url.get_backend_name()
-    names = guards.names(engine) if engine == "sqlite" else ()
-    async with ledger.writing() as connection:
-        for name in names:
-            await connection.execute(text(guards.removing(engine, name)))
-        for index in indexes:
-            await connection.run_sync(index.drop)
-    yield
-    async with ledger.writing() as connection:
-        for index in indexes:
-            await connection.run_sync(index.create)
-        for name in names:
-            for ddl in guards.making(engine, name):
-                await connection.exec_driver_sql(ddl)
-    if engine == "postgresql":  # as its autovacuum does, which servers for tests run without
-        async with ledger.writing() as connection:
-            await connection.execute(text("ANALYZE"))
-
-
-async def _fill(ledger: Ledger, company: Company) -> None:
-    drafts = islice(history(company), company.events)
-    position, prev_hash = 0, GENESIS
-    rows: dict[tuple[GrantId, int], GrantRow] = {}
-    newest: dict[LatestKey, int] = {}
-    while some := list(islice(drafts, BATCH)):
-        written: list[dict[str, Any]] = []
-        closed: list[dict[str, Any]] = []
-        for at, draft in some:
-            position += 1
-            key = dedup_key(draft.event, draft.cause)
-            at_us = microseconds(at)
-            values = encode_values(
-                draft, key, position=position, recorded_at_us=at_us, prev_hash=prev_hash
-            )
-            prev_hash = values[-1]
-            written.append(dict(zip(COLUMNS, values, strict=True)))
-            recorded = Recorded(position, at, draft.event, draft.provenance, key, prev_hash)
-            newest.update(dict.fromkeys(latest_keys(draft.event), position))
-            grant = row_key(draft.event)
-            if grant is None:
-                continue
-            folded = fold(rows.get(grant), recorded)
-            if folded is not None:
-                rows[grant] = folded
-                if folded.closed is not None:
-                    closed.append(columns_of(rows.pop(grant)))
-        async with ledger.writing() as connection:
-            await insert_rows(connection, events, written)
-            await _insert(connection, grants, closed)
-    async with ledger.writing() as connection:
-        await _insert(connection, grants, [columns_of(row) for row in rows.values()])
-        said = [asdict(key) | {"position": at} for key, at in newest.items()]
-        await _insert(connection, latest, said)
-
-
-async def _insert(connection: AsyncConnection, table: Any, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        await insert_rows(connection, table, rows)

@@ -16,8 +16,9 @@ from sqlalchemy import event, select, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from benchmarks.building import build
 from benchmarks.questions import HEAD, Ask, asked_of
-from benchmarks.synthetic import Company, build, said_in
+from benchmarks.synthetic import Company, said_in
 from ledger.answer import At
 from ledger.envelope import Draft
 from ledger.events import Granted, Stuck
