@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sqlalchemy import ColumnCollectionConstraint, Table, UniqueConstraint, select, text
+from sqlalchemy import Constraint, Table, UniqueConstraint, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import AddConstraint, DropConstraint
 
@@ -108,7 +108,7 @@ async def _bare(ledger: Ledger) -> AsyncIterator[None]:
     """Without what looks at each row: indexes, keys and guards, which are made again at the end."""
     indexes = [index for table in (events, grants) for index in table.indexes]
     unique = (key for key in events.constraints if isinstance(key, UniqueConstraint))
-    keys: list[ColumnCollectionConstraint] = [*unique, grants.primary_key]
+    keys: list[Constraint] = [*unique, grants.primary_key]
     names = guards.names("postgresql")
     async with ledger.writing() as connection:
         for name in names:
