@@ -37,7 +37,11 @@ STORIES = settings(
 )
 
 PRINCIPALS = ("user/ana", "user/bob", "role/ci")
-POLICIES = ("p0", "p1", "own")
+POLICIES = ("p0", "p1", "own", "wide", "guarded")
+"""Of statements; of AWS's own; of AWS's own, too large for one document; that no date can end."""
+
+FULL = [f"rds:{'x' * 900}{number}" for number in range(13)]
+"""With these a copy takes two documents, and fits no user nor role inline."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,11 @@ def action(name: str) -> str:
 
 
 def files(found: Sequence[Line], own: str) -> Files:
-    policies: dict[str, Any] = {"own": {"managed_policies": [own]}}
+    policies: dict[str, Any] = {
+        "own": {"managed_policies": [own]},
+        "wide": {"managed_policies": [own.replace("Own", "Wide")]},
+        "guarded": {"managed_policies": [own.replace("Own", "Guarded")], "enforcement": "daemon"},
+    }
     for name in ("p0", "p1"):
         statement = {"effect": "Allow", "actions": [action(name)], "resources": ["*"]}
         policies[name] = policy(custom_statements=[statement])
@@ -93,10 +101,18 @@ def files(found: Sequence[Line], own: str) -> Files:
     )
 
 
+def document(*actions: str, deny: str | None = None) -> str:
+    statements = [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]
+    if deny is not None:
+        statements.append({"Effect": "Deny", "Action": [deny], "Resource": "*"})
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
 async def live_through(stage: Stage, directories: Sequence[Sequence[Line]]) -> None:
     """Ingests them one after the other while a worker runs, then lets all windows end."""
-    statement = {"Effect": "Allow", "Action": action("own"), "Resource": "*"}
-    own = stage.aws.publish("Own", json.dumps({"Version": "2012-10-17", "Statement": statement}))
+    own = stage.aws.publish("Own", document(action("own")))
+    stage.aws.publish("Wide", document(action("wide"), *FULL))
+    stage.aws.publish("Guarded", document(action("guarded"), deny="s3:DeleteBucket"))
     stage.process()
     for step, found in zip(INGESTS, directories, strict=True):
         await stage.advance_to(at(0) + step * STEP)
@@ -117,11 +133,14 @@ async def nothing_outstanding(stage: Stage) -> None:
     for row in view.rows:
         inline, attached = held[row.grant.principal.key]
         inline |= {made.name for made in row.made if made.kind == "inline"}
-        attached |= {made.name for made in row.made if made.kind == "attachment"}
+        attached |= {made.name for made in row.made if made.kind != "inline"}
     for text, (inline, attached) in held.items():
         principal = parse_principal(text)
         assert set(stage.inline(principal)) == inline
         assert stage.attached(principal) == attached
+    parts = {each.name for row in view.rows for each in row.made if each.kind == "policy"}
+    names = {arn.rpartition("/")[2] for arn in parts}
+    assert {name for name in stage.policies() if name.startswith("iam-ledger-")} == names
 
 
 def access(stage: Stage, principal: Principal, name: str, instant: datetime) -> bool:
