@@ -18,10 +18,10 @@ from ledger.state import AccountView
 from ledger.store import Ledger
 from ledger.store.append import Appended, read_head
 from ledger.store.dialect import Watch, open_watch
-from ledger.store.feed import NOTHING_SEEN, Bookmark, Seen, follow
+from ledger.store.feed import NOTHING_SEEN, Bookmark, Seen, departed, follow
 from ledger.store.leases import Beat, Fence, Replica, beat, leave
 from ledger.store.sources import StoredSource, keep_sources
-from ledger.store.standing import AccountStatus, write_accounts
+from ledger.store.standing import AccountStatus, forget_accounts, write_accounts
 from ledger.store.views import accounts_to_keep, closed_rows_of, read_account
 
 log = structlog.get_logger()
@@ -79,7 +79,11 @@ class LedgerDoor:
         return self.departed is not None
 
     async def read_account(self, account: AccountId) -> AccountView:
+        """Of one instant, at which what was followed until then stood there, or `departed`."""
         async with self._ledger.reading() as connection:
+            why = await departed(connection, self._newest)
+            if why is not None:
+                self.distrust(why)
             return await read_account(connection, account)
 
     async def read_closed(self, account: AccountId, objects: list[str]) -> tuple[GrantRow, ...]:
@@ -140,3 +144,4 @@ class LedgerDoor:
     async def write_status(self, statuses: Sequence[AccountStatus]) -> None:
         async with self._ledger.writing() as connection:
             await write_accounts(connection, statuses)
+            await forget_accounts(connection, {status.account for status in statuses})

@@ -179,7 +179,8 @@ async def _carry_out(now_in: Pass, *, retry_refused: bool) -> None:
         if work.policies:  # what hangs on them can be written now, or still cannot
             await now_in.refresh()
             work = _plan(now_in, retry_refused=retry_refused)
-        await write_grants(now_in, work.grants)
+        if context.granting():  # still: what was read since may be another ledger
+            await write_grants(now_in, work.grants)
         _look_after_mending(now_in, work)
     elif work.policies or work.grants:
         now_in.failures += 1

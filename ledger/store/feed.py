@@ -86,14 +86,30 @@ async def follow(connection: AsyncConnection, bookmark: Bookmark) -> tuple[Seen,
     if bookmark == NOTHING_SEEN:
         return await seen_after(connection, 0)
     found = await seen_after(connection, bookmark.position - 1, at_most=SEEN_MAX + 1)
-    if not found:
-        raise ChainBroken(
+    why = _departed(bookmark, found[0].hash if found else None)
+    if why is not None:
+        raise ChainBroken(why)
+    return found[1:]
+
+
+async def departed(connection: AsyncConnection, bookmark: Bookmark) -> str | None:
+    """Why the ledger is not the one in which `bookmark` was seen; None: it is. One row is read."""
+    if bookmark == NOTHING_SEEN:
+        return None
+    query = select(events.c.hash).where(events.c.position == bookmark.position)
+    return _departed(bookmark, (await connection.execute(query)).scalar_one_or_none())
+
+
+def _departed(bookmark: Bookmark, standing: str | None) -> str | None:
+    """`standing`: the hash of what stands where the bookmark was; None: nothing does."""
+    if standing is None:
+        return (
             f"the ledger ends before position {bookmark.position}, which was seen: it was put back "
             "to an older copy"
         )
-    if found[0].hash != bookmark.hash:
-        raise ChainBroken(
+    if standing != bookmark.hash:
+        return (
             f"position {bookmark.position} is not the event that was seen there: the ledger was "
             "put back to an older copy and has grown since, or was changed"
         )
-    return found[1:]
+    return None

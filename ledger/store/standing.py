@@ -5,7 +5,7 @@ the chain, and losing it loses no truth. Grants are found through the index of t
 open, so that the cost goes with what is in force and never with the years behind it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,6 +23,7 @@ from ledger.store.append import chunks, read_head
 from ledger.store.leases import LivingReplica, read_replicas
 from ledger.store.questions import Found, find_readable
 from ledger.store.reads import Newest, newest_readable
+from ledger.store.views import accounts_to_keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,18 @@ async def write_accounts(connection: AsyncConnection, statuses: Sequence[Account
     for some in chunks(sorted(rows)):
         await connection.execute(delete(account_status).where(account_status.c.account.in_(some)))
         await connection.execute(insert(account_status), [rows[account] for account in some])
+
+
+async def forget_accounts(connection: AsyncConnection, kept: Collection[AccountId]) -> None:
+    """Drops how accounts were kept that nobody has to keep any more; for use in `Ledger.writing`.
+
+    Others than `kept` may be another worker's, which keeps them still.
+    """
+    rows = (await connection.execute(select(account_status.c.account))).scalars()
+    others = {AccountId(account) for account in rows} - set(kept)
+    over = sorted(others - set(await accounts_to_keep(connection))) if others else []
+    for some in chunks(over):
+        await connection.execute(delete(account_status).where(account_status.c.account.in_(some)))
 
 
 def _kept(status: AccountStatus) -> dict[str, object]:

@@ -9,7 +9,12 @@ from ledger.events import AccountMapped
 from ledger.model import Account, AccountId, Team
 from ledger.store import Ledger
 from ledger.store.append import count_events
-from ledger.store.standing import AccountStatus, read_accounts, write_accounts
+from ledger.store.standing import (
+    AccountStatus,
+    forget_accounts,
+    read_accounts,
+    write_accounts,
+)
 from tests.support.histories import DEV, NOON, PROD, after
 
 pytestmark = pytest.mark.every_engine
@@ -48,6 +53,18 @@ async def test_a_new_word_takes_the_place_of_the_old_and_of_no_other_account(
     healed = AccountStatus(PROD, (), replica="worker-2", heartbeat_at=after(1))
     await write(ledger, FRESH, AccountStatus(PROD, (), "worker-2", after(0.5)), healed)
     assert await read(ledger) == (healed, FRESH)
+
+
+async def test_an_account_that_nobody_has_to_keep_any_more_is_forgotten(ledger: Ledger) -> None:
+    """Mapped by nobody, and nothing owed in it; another worker's account stays."""
+    mapped = AccountMapped(Account(Team("payments"), "dev", DEV, "Deployer"))
+    await ledger.append([Draft(mapped, 0)], now=NOON)
+    await write(ledger, KEPT, FRESH)
+    for kept in ({PROD}, {DEV}, set[AccountId]()):
+        async with ledger.writing() as connection:
+            await forget_accounts(connection, kept)
+        left = [status.account for status in await read(ledger)]
+        assert left == ([PROD, DEV] if PROD in kept else [DEV])
 
 
 async def test_thousands_of_accounts_are_written_at_once(ledger: Ledger) -> None:

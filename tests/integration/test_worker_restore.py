@@ -148,6 +148,22 @@ async def test_nothing_is_added_by_an_older_copy_and_what_is_due_is_taken_away(
     await stage.verified()
 
 
+async def test_not_one_pass_adds_by_an_older_copy_before_anybody_has_looked(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """The feed looks every 50 ms; a keeper may wake in between, and asks by itself."""
+    await stage.ingest(directory(windows=[LATER]))
+    copy = backup(stage.url, tmp_path / "backup.db")
+    await stage.ingest(directory())
+    process = await stage.start()
+    await process.door.head()
+    await put_back(stage, by_its_own_means, copy)
+    process.nudge()
+    await stage.advance(seconds=70)
+    assert stage.inline(BOB) == {}
+    assert process.door.departed is not None
+
+
 @WAYS
 async def test_it_is_told_loudly_and_once(stage: Stage, tmp_path: Path, restore: Restore) -> None:
     await stage.ingest(directory(windows=[LONG]))

@@ -29,7 +29,7 @@ def repairing(seen: AccountView, **drift: tuple[DriftFound, int]) -> AccountView
 
 def reasons(seen: AccountView) -> list[str]:
     work = plan(seen, NOW, retry_refused=False)
-    return [step.reason for step in (*work.policies, *work.grants)]
+    return [step.reason for step in work.policies] + [step.reason for step in work.grants]
 
 
 @pytest.mark.parametrize(
