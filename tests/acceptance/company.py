@@ -5,24 +5,32 @@ from datetime import datetime
 from ledger.codec import instant_text
 from ledger.model import AccountId, Principal, parse_principal
 from tests.support.moto_server import MotoServer
+from tests.support.seed import InMoto, Seed
 
 PROD, STAGING, ANALYTICS = (AccountId(str(n) * 12) for n in (1, 2, 3))
 
 PEOPLE = {
     PROD: ("user/ana", "user/ben", "role/deploy"),
     STAGING: ("user/ana", "user/ben", "role/deploy"),
-    ANALYTICS: ("user/chloe", "group/analysts"),
+    ANALYTICS: ("user/chloe", "user/dora", "group/analysts"),
 }
 """Who stands in each account before anything is granted."""
+
+LEFTOVER = "temp-data-rows"
+"""What the scripts before us left on dora, long over."""
 
 EXTERNAL_ID = "known-to-payments-and-nobody-else"
 AWS = "arn:aws:iam::aws:policy/"
 
 
 def populate(moto: MotoServer) -> None:
+    """People in three accounts, and what the scripts before us had made in one of them."""
     for account, principals in PEOPLE.items():
-        for principal in principals:
-            moto.add(account, principal)
+        for text in principals:
+            moto.add(account, text)
+    scripts = Seed(InMoto(moto, ANALYTICS), "data")
+    scripts.permanent([principal("group/analysts")], [scripts.policy("query")])
+    assert scripts.temporary(principal("user/dora"), "rows", "2025-11-30") == LEFTOVER
 
 
 def ours(account: AccountId, name: str) -> str:
@@ -84,9 +92,16 @@ aws-policies:
       - effect: Allow
         actions: ["athena:GetQueryResults"]
         resources: ["*"]
-  survey:
-    description: Much too large for a timed copy
+  audit:
+    description: Too large for one inline policy
     managed_policies: ["{AWS}SecurityAudit"]
+  watch:
+    description: Too large for any timed copy, so that only the worker ends it
+    managed_policies: ["{AWS}ReadOnlyAccess"]
+    enforcement: daemon
+  survey:
+    description: Too large for any timed copy
+    managed_policies: ["{AWS}ReadOnlyAccess"]
 """,
     }
 
@@ -119,7 +134,7 @@ permanent-access:
 
 
 def windows(*, ana: datetime, ben: datetime) -> dict[str, str]:
-    """Three windows on production and staging, one by duration in analytics."""
+    """Three windows on production and staging; in analytics one by duration, and two large ones."""
     return {
         "temporary-access/payments.yaml": f"""\
 temporary-access:
@@ -140,8 +155,18 @@ temporary-access:
     grant: break-glass
     expires_at: {instant_text(ben)}
 """,
-        "temporary-access/data.yaml": """\
+        "temporary-access/data.yaml": f"""\
 temporary-access:
+  - description: Dora audits
+    user: dora@example.com
+    environment: analytics
+    grant: audit
+    expires_at: {instant_text(ana)}
+  - description: Dora watches
+    user: dora@example.com
+    environment: analytics
+    grant: watch
+    expires_at: {instant_text(ana)}
   - description: Chloe reads results
     user: chloe@example.com
     environment: analytics

@@ -27,8 +27,10 @@ ANA: Watched = (PROD, "user/ana")
 DEPLOY: Watched = (STAGING, "role/deploy")
 BEN_PROD: Watched = (PROD, "user/ben")
 CHLOE: Watched = (ANALYTICS, "user/chloe")
+DORA: Watched = (ANALYTICS, "user/dora")
 
 WAIT = ("--wait", "50s")
+TAKEN = ("--reason", "the scripts are gone", "--by", "olga")
 WORD = ("--reason", "her laptop is lost", "--by", "olga")
 
 Attached = dict[Watched, set[str]]
@@ -111,6 +113,7 @@ def play(moto: MotoServer, folder: Path) -> Story:
         program = Installation(folder, wire.url, working_folder=repository.path)
         watch = stack.enter_context(watching([ANA, DEPLOY, BEN_PROD]))
         story = Story(moto, wire, program, repository, watch)
+        wire.rule = _names_are_one
         pace = _review(story)
         worker = stack.enter_context(program.daemon())
         _apply(story, worker)
@@ -134,12 +137,27 @@ def _review(story: Story) -> timedelta:
     story.do("validate", "validate")
     began = monotonic()
     story.do("first ingest", "ingest")
-    return timedelta(seconds=monotonic() - began)
+    pace = timedelta(seconds=monotonic() - began)
+    story.do("rehearsal", "plan", "--aws", "-o", "json")
+    story.snapshot("rehearsal")
+    return pace
+
+
+def _names_are_one(call: Call) -> Fate | Say:
+    """A policy's name is one whatever its path: moto alone would make a second one."""
+    standing = call.account == ANALYTICS and call.parameters.get("PolicyName") == "data-query"
+    doubled = call.action == "CreatePolicy" and standing
+    return Say(409, "EntityAlreadyExists") if doubled else "pass"
 
 
 def _apply(story: Story, worker: Worker) -> None:
-    """The worker makes all three accounts agree."""
-    until(lambda: story.program.count_events("applied") == 7, "the permanent access")
+    """The worker makes all three accounts agree, but for what somebody else has made in one."""
+    count = story.program.count_events
+    until(lambda: (count("applied"), count("policy_written")) == (6, 5), "the permanent access")
+    until(lambda: count("stuck") == 1, "the conflict")
+    story.snapshot("conflict")
+    story.do("adopt", "adopt", "--yes", "--account", ANALYTICS, *TAKEN, "-o", "json")
+    until(lambda: count("applied") == 7, "what was taken over")
     story.snapshot("apply")
     story.scrape(worker)
 
@@ -167,6 +185,7 @@ def _extend_and_remove(story: Story) -> None:
     story.snapshot("extend")
     story.do("who, while it lasts", "who-has-access", "--policy", "break-glass", "-o", "json")
     story.do("expiring", "expiring", "--within", "1h", "-o", "json")
+    story.ran["status, while it lasts"] = story.program.ask("status", "-o", "json")
 
 
 def _later() -> tuple[dict[str, str], ...]:
@@ -241,7 +260,7 @@ def _expire(story: Story) -> None:
         return not any(inline_names(*one) for one in story.ends)
 
     until(over, "the ends", limit_s=90)
-    until(lambda: story.program.count_events("removed") == 6, "the evidence")
+    until(lambda: story.program.count_events("removed") == 8, "the evidence")
 
 
 def _repeat(story: Story) -> None:

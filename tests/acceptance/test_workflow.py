@@ -8,13 +8,23 @@ from typing import Any
 import pytest
 
 from ledger.codec import instant_text
-from tests.acceptance.company import ANALYTICS, AWS, EXTERNAL_ID, PROD, STAGING, ours
-from tests.acceptance.story import ANA, BEN_PROD, CHLOE, DEPLOY, Story
+from tests.acceptance.company import (
+    ANALYTICS,
+    AWS,
+    EXTERNAL_ID,
+    LEFTOVER,
+    PROD,
+    STAGING,
+    ours,
+)
+from tests.acceptance.story import ANA, BEN_PROD, CHLOE, DEPLOY, DORA, Story
 from tests.support.measured import Measured
 from tests.support.processes import HUB_KEY, HUB_SECRET
 from tests.support.watching import Watched
 
 GONE_WITHIN = timedelta(seconds=5)
+TAKEN_OVER = f"arn:aws:iam::{ANALYTICS}:policy/data-query"
+"""What the scripts before us had made, where it stands."""
 LOOKS_APART_MAX = timedelta(seconds=2)
 """Of the looks at AWS, whose aim is every few milliseconds: beyond it a test has not looked."""
 
@@ -29,6 +39,38 @@ def test_a_mistake_is_refused_at_its_place_and_the_corrected_files_are_taken(sto
     assert story.ran["validate"].code == 0
     first = story.ran["first ingest"]
     assert (first.code, "ingested: 7 granted" in first.out) == (0, True)
+
+
+# --- before the first worker --------------------------------------------------------------------
+
+
+def test_the_rehearsal_wrote_nothing_and_told_the_calls_that_the_worker_then_made(
+    story: Story,
+) -> None:
+    before = story.after["rehearsal"]
+    assert (before.writes, before.attached[PROD, "user/ana"]) == (0, set())
+    rehearsed = story.ran["rehearsal"].json["aws"]["accounts"]
+    first = story.wire.writes[: story.after["conflict"].writes]
+    for account in rehearsed:
+        told = [step["call"] for step in account["steps"]]
+        assert told == [call.action for call in first if call.account == account["account_id"]]
+    assert sum(len(account["steps"]) for account in rehearsed) == len(first) > 10
+
+
+def test_what_the_scripts_made_is_a_conflict_until_a_person_takes_it_over(story: Story) -> None:
+    rehearsal = story.ran["rehearsal"]
+    assert rehearsal.code == 1
+    (conflict,) = [c for a in rehearsal.json["aws"]["accounts"] for c in a["conflicts"]]
+    assert conflict["policy"] == "query"
+    assert story.after["conflict"].attached[ANALYTICS, "group/analysts"] == {TAKEN_OVER}
+    assert story.ran["adopt"].code == 0
+    (account,) = story.ran["adopt"].json["accounts"]
+    assert account["taken_over"] == 2, "the policy, and its attachment"
+    (leftover,) = account["leftovers"]
+    assert (leftover["principal"], leftover["name"]) == ("dora", LEFTOVER)
+    assert set(story.after["repeat"].inline[DORA]) == {LEFTOVER}, "it was only listed"
+    taken = [e for e in story.ran["history"].json["events"] if e["kind"] == "adopted"]
+    assert all("by olga" in event["sentence"] for event in taken)
 
 
 # --- apply --------------------------------------------------------------------------------------
@@ -47,16 +89,14 @@ def test_users_roles_and_groups_of_three_accounts_hold_what_was_declared_and_not
         (STAGING, "user/ben"): {look},
         (STAGING, "role/deploy"): {ours(STAGING, "payments-deploy"), artifacts},
         (ANALYTICS, "user/chloe"): set(),
-        (ANALYTICS, "group/analysts"): {
-            ours(ANALYTICS, "data-query"),
-            AWS + "CloudWatchReadOnlyAccess",
-        },
+        (ANALYTICS, "user/dora"): set(),
+        (ANALYTICS, "group/analysts"): {TAKEN_OVER, AWS + "CloudWatchReadOnlyAccess"},
     }
-    assert after.inline == {one: {} for one in after.inline}
+    assert {one: set(names) for one, names in after.inline.items() if names} == {DORA: {LEFTOVER}}
     assert after.policies == {
         PROD: [ours(PROD, "payments-deploy"), ours(PROD, "payments-queue")],
         STAGING: [ours(STAGING, "payments-deploy"), ours(STAGING, "payments-queue")],
-        ANALYTICS: [ours(ANALYTICS, "data-query"), ours(ANALYTICS, "data-rows")],
+        ANALYTICS: [TAKEN_OVER, ours(ANALYTICS, "data-rows")],
     }
 
 
@@ -99,6 +139,46 @@ def _statements(document: Any) -> list[dict[str, Any]]:
     return found if isinstance(found, list) else [found]
 
 
+def test_what_is_too_large_for_one_inline_policy_is_split_and_every_part_has_the_end(
+    story: Story,
+) -> None:
+    after = story.after["grant"]
+    parts = after.attached[DORA] - {AWS + "ReadOnlyAccess"}
+    assert len(parts) > 5, "SecurityAudit has 39,369 characters, and a part 6,144"
+    assert parts < set(after.policies[ANALYTICS])
+    assert all(arn.startswith(ours(ANALYTICS, "iam-ledger-")) for arn in parts)
+    created = [
+        json.loads(call.parameters["PolicyDocument"])
+        for call in story.wire.writes
+        if call.action == "CreatePolicy" and ours(ANALYTICS, call.parameters["PolicyName"]) in parts
+    ]
+    assert len(created) == len(parts)
+    end = {"DateLessThan": {"aws:CurrentTime": instant_text(story.ends[ANA])}}
+    statements = [each for document in created for each in _statements(document)]
+    assert all(each["Condition"].items() >= end.items() for each in statements)
+    gone = story.after["repeat"]
+    assert gone.policies[ANALYTICS] == [TAKEN_OVER, ours(ANALYTICS, "data-rows")]
+
+
+def test_what_only_the_worker_ends_is_attached_called_so_and_gone_after_its_end(
+    story: Story,
+) -> None:
+    assert AWS + "ReadOnlyAccess" in story.after["grant"].attached[DORA]
+    (listed,) = story.ran["status, while it lasts"].json["daemon"]
+    assert (listed["principal"], listed["policy"]) == ("dora", "watch")
+    assert listed["enforcement"] == "daemon"
+    assert story.after["repeat"].attached[DORA] == set()
+    detached = [
+        call.at
+        for call in story.wire.writes
+        if call.action == "DetachUserPolicy"
+        and call.account == ANALYTICS
+        and call.parameters["PolicyArn"] == AWS + "ReadOnlyAccess"
+    ]
+    assert len(detached) == 1
+    assert timedelta(0) <= detached[0] - story.ends[ANA] < GONE_WITHIN
+
+
 # --- what changes -------------------------------------------------------------------------------
 
 
@@ -129,11 +209,10 @@ def test_a_line_taken_out_ends_that_access_and_no_other(story: Story) -> None:
 def test_a_policy_definition_taken_out_is_deleted_in_every_account_of_its_team(
     story: Story,
 ) -> None:
-    assert story.after["extend"].policies == {
-        PROD: [ours(PROD, "payments-deploy")],
-        STAGING: [ours(STAGING, "payments-deploy")],
-        ANALYTICS: [ours(ANALYTICS, "data-query"), ours(ANALYTICS, "data-rows")],
-    }
+    after = story.after["extend"].policies
+    assert after[PROD] == [ours(PROD, "payments-deploy")]
+    assert after[STAGING] == [ours(STAGING, "payments-deploy")]
+    assert {TAKEN_OVER, ours(ANALYTICS, "data-rows")} < set(after[ANALYTICS])
 
 
 def test_the_same_directory_again_appends_nothing_and_writes_nothing(story: Story) -> None:
@@ -150,7 +229,8 @@ def test_no_object_is_written_twice_but_what_was_extended(story: Story) -> None:
     given = [call.target for call in story.wire.writes if call.done and call.action[0] in "CPA"]
     twice = {target for target in given if given.count(target) > 1}
     assert {(target[0], target[2]) for target in twice} == {(PROD, "ben"), (ANALYTICS, "chloe")}
-    assert "CreatePolicyVersion" not in {call.action for call in story.wire.calls}
+    versions = [call for call in story.wire.calls if call.action == "CreatePolicyVersion"]
+    assert [call.parameters["PolicyArn"] for call in versions] == [TAKEN_OVER]
 
 
 # --- a person's word ----------------------------------------------------------------------------
@@ -198,7 +278,7 @@ def test_what_does_not_fit_and_who_does_not_exist_are_told_and_stop_nobody(story
 def test_a_full_disk_loses_nothing_of_what_was_done_meanwhile(story: Story) -> None:
     assert story.probes["/livez on a full disk"] == 200
     kinds = [event["kind"] for event in story.ran["history"].json["events"]]
-    assert (kinds.count("refused"), kinds.count("stuck")) == (1, 1)
+    assert (kinds.count("refused"), kinds.count("stuck")) == (1, 2), "nobody, and the conflict"
 
 
 # --- clean up -----------------------------------------------------------------------------------
@@ -257,7 +337,9 @@ def test_an_answer_says_why_with_line_commit_author_and_awss_own_confirmation(
 
 def test_what_ends_soon_is_listed_by_its_end(story: Story) -> None:
     access = story.ran["expiring"].json["access"]
-    assert [item["principal"] for item in access] == ["ana", "deploy", "ben"]
+    assert sorted(item["principal"] for item in access) == ["ana", "ben", "deploy", "dora", "dora"]
+    ends = [item["ends_at"] for item in access]
+    assert ends == sorted(ends)
 
 
 def test_the_ledger_holds_at_the_end(story: Story) -> None:
@@ -278,14 +360,20 @@ def test_the_hubs_own_keys_reach_no_iam_and_every_account_is_entered_by_its_role
     assert not [call for call in iam if call.key == HUB_KEY or call.account is None]
     by_hub = {call.action for call in story.wire.calls if call.key == HUB_KEY}
     assert by_hub == {"AssumeRole"}
-    entered = [call.account for call in story.wire.calls if call.action == "AssumeRole"]
-    assert sorted(map(str, entered)) == [PROD, STAGING, ANALYTICS]
+    assumed = [call for call in story.wire.calls if call.action == "AssumeRole"]
+    entered = [(call.parameters["RoleSessionName"], call.account) for call in assumed]
+    everywhere = [PROD, STAGING, ANALYTICS]
+    assert sorted(entered) == [
+        ("iam-ledger-adopt", ANALYTICS),
+        *(("iam-ledger-plan", account) for account in everywhere),
+        *(("iam-ledger-worker", account) for account in everywhere),
+    ]
 
 
 def test_logs_are_json_and_hold_nothing_secret(story: Story) -> None:
     assert len(story.logs) > 20
     assert all("event" in line for line in story.logs)
-    assert len(story.wire.secrets) == 9, "three keys of three parts each were issued"
+    assert len(story.wire.secrets) == 7 * 3, "seven keys of three parts each were issued"
     for secret in {HUB_KEY, HUB_SECRET, EXTERNAL_ID, *story.wire.secrets}:
         assert secret not in story.log_text
         assert secret not in json.dumps([ran.out + ran.err for ran in story.ran.values()])
