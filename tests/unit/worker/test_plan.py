@@ -14,6 +14,7 @@ from tests.unit.worker.views import (
     attachment,
     copy,
     fix,
+    part,
     row,
     sighting,
     view,
@@ -29,6 +30,7 @@ from worker.plan import (
 )
 
 LATER = after(1)
+FIX = (Team("payments"), "fix")
 
 
 def outstanding(*rows: Any, retry_refused: bool = False, **of: Any) -> Work:
@@ -207,3 +209,65 @@ def test_removals_that_wait_are_not_outstanding_before_their_turn() -> None:
     assert work.removals == ()
     assert [step.row for step in work.grants] == [new]
     assert NOON < LATER
+
+
+# --- all forms of a temporary grant ---------------------------------------------------------------
+
+
+def test_what_has_evidence_goes_by_it_and_nothing_is_looked_for() -> None:
+    first, second = part(1), part(2)
+    old = row(ends=1, written=True, made=[first, second, attachment(READ_ONLY)])
+    seen = [sighting(old, present=False)]
+    assert removal(old, policy=fix(), sighted=seen) == Remove(
+        ANA, parts=(first.name, second.name), detach=(READ_ONLY,)
+    )
+    copied = row(ends=1, written=True, made=[copy()])
+    assert removal(copied, policy=fix()) == Remove(ANA, inline=("iam-ledger-g",))
+
+
+def test_what_a_crash_may_have_hidden_is_looked_for() -> None:
+    for old in (
+        row(ends=1),
+        row(ends=1, written=True, made=[part()], policy_position=4),
+        row(ends=1, written=True, made=[part()], trouble="stuck"),
+    ):
+        found = removal(old, policy=fix())
+        assert found.look
+        assert found.inline == ("iam-ledger-g",)
+    gone = row(ends=1, written=True, made=[part()])
+    assert removal(gone, retired=True).look, "nobody can say which text was tried last"
+
+
+def test_of_a_policy_of_ours_a_temporary_grant_holds_what_was_sighted_for_it_alone() -> None:
+    never = row("a", ends=4, revoked=0.5)
+    assert removal(never, policy=fix()).detach == ()
+    seen = [sighting(never, OWN, present=False)]
+    assert removal(never, policy=fix(), sighted=seen).detach == (OWN,)
+
+
+def test_an_attachment_stays_for_a_temporary_grant_that_has_it_or_has_begun_to() -> None:
+    ours = row("a", revoked=0.5, written=True, made=[attachment(READ_ONLY)])
+    policy = fix(None, READ_ONLY)
+    has = row("b", ends=4, written=True, made=[attachment(READ_ONLY)])
+    seen = [sighting(ours, present=False)]
+    assert removal(ours, has, policy=policy, sighted=seen).kept_for == (GrantId("b"),)
+    begun = row("b", ends=4)
+    assert removal(ours, begun, policy=policy, sighted=seen).kept_for == ()
+    looked = [sighting(begun, present=False)]
+    assert removal(ours, begun, policy=policy, sighted=looked).kept_for == (GrantId("b"),)
+    over = row("b", ends=1, written=True, made=[attachment(READ_ONLY)])
+    assert removal(ours, over, policy=policy, sighted=seen).detach == (READ_ONLY,)
+
+
+def test_a_policy_of_ours_stays_while_it_hangs_on_somebody_for_a_time() -> None:
+    owing = row(ends=1, written=True, made=[attachment()])
+    assert outstanding(owing, made=written(), retired=True).deletions == ()
+    timed = row(ends=1, written=True, made=[copy()])
+    assert len(outstanding(timed, made=written(), retired=True).deletions) == 1
+
+
+def test_what_was_refused_for_its_policys_text_is_tried_again_when_that_is_written() -> None:
+    refused = row(trouble="refused")
+    assert outstanding(refused, policy=fix(), made=written()).grants == ()
+    healed = replace(view(refused, policy=fix(), made=written()), object_positions={FIX: 11})
+    assert len(plan(healed, LATER, retry_refused=False).grants) == 1
