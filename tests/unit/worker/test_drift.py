@@ -1,5 +1,6 @@
 """What is called drift, what is not, and when a difference is believed."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from tests.unit.worker.views import (
     READ_ONLY,
     attachment,
     fix,
+    part,
     row,
     view,
     written,
@@ -130,3 +132,79 @@ def test_what_we_wrote_a_moment_ago_is_not_judged_even_by_one_look(which: str) -
     soon, later = (fresh.written_at + timedelta(minutes=minutes) for minutes in (1, 2))
     assert judged((fresh,), {}, soon, at_once=True) == ()
     assert judged((fresh,), {}, later, at_once=True) == (fresh,)
+
+
+# --- copies that are split over policies of their own ---------------------------------------------
+
+PART = Made("policy", part().name, TEXT.sha256)
+SECOND = Made("policy", part(2).name, TEXT.sha256)
+SPLIT = row(ends=4, written=True, made=[PART, SECOND])
+
+
+def parts(*standing: Made, attached: tuple[Made, ...] = (), text: str = DOCUMENT) -> AccountState:
+    """Parts that stand, and those that hang on ana."""
+    ana = PrincipalState(ANA, "AID1", {}, frozenset(made.name for made in attached))
+    policies = {}
+    for made in standing:
+        name = made.name.rpartition("/")[2]
+        policies[name] = ManagedPolicyState(name, "/iam-ledger/", made.name, text, "v1", ("v1",))
+    return AccountState({ANA.key: ana}, policies)
+
+
+@pytest.mark.parametrize(
+    ("standing", "wanted", "whole"),
+    [
+        (parts(PART, SECOND, attached=(PART, SECOND)), [], False),
+        (parts(PART, SECOND, attached=(SECOND,)), ["attachment"], False),
+        (parts(SECOND, attached=(SECOND,)), ["policy", "attachment"], False),
+        (parts(PART, SECOND), ["attachment", "attachment"], True),
+        (parts(), ["policy", "attachment"] * 2, True),
+    ],
+)
+def test_a_split_copy_is_missing_when_nothing_of_it_gives_access(
+    standing: AccountState, wanted: list[str], *, whole: bool
+) -> None:
+    found = compare(view(SPLIT), standing, NOW).differences
+    assert [each.object.split()[0] for each in found] == wanted
+    assert {each.drift for each in found} <= {"missing"}
+    assert all(bool(each.gone_with) == whole for each in found)
+
+
+def test_a_part_whose_end_was_taken_out_is_loosened() -> None:
+    open_ended = DOCUMENT.replace("Get", "Put")
+    standing = parts(PART, SECOND, attached=(PART, SECOND), text=open_ended)
+    found = compare(view(SPLIT), standing, NOW).differences
+    assert [(each.drift, each.loosened) for each in found] == [("altered", True)] * 2
+
+
+def test_a_part_on_somebody_else_is_extra_and_one_of_no_open_grant_is_a_stranger() -> None:
+    eve = PrincipalState(replace(ANA, name="eve"), "AID2", {}, frozenset({PART.name}))
+    standing = parts(PART, SECOND, attached=(PART, SECOND))
+    standing.principals[eve.principal.key] = eve
+    (extra,) = compare(view(SPLIT), standing, NOW).differences
+    assert (extra.drift, extra.principal, extra.name) == ("extra", eve.principal, PART.name)
+    found = compare(view(), standing, NOW)
+    assert found.parts == (("iam-ledger-g", PART.name), ("iam-ledger-g", SECOND.name))
+    assert found.differences == (), "who has it is told with what it is"
+
+
+# --- principals made anew -------------------------------------------------------------------------
+
+
+def test_nothing_of_a_grant_stands_for_a_principal_that_was_made_anew() -> None:
+    """Whatever somebody has put there since under our names."""
+    known = replace(COPY, principal_id="AID0")
+    found = compare(view(known), state(inline={"iam-ledger-g": DOCUMENT}), NOW).differences
+    assert [(each.drift, each.principal_id) for each in found] == [("missing", "AID1")]
+    same = replace(COPY, principal_id="AID1")
+    assert compare(view(same), state(inline={"iam-ledger-g": DOCUMENT}), NOW).differences == ()
+
+
+# --- what cannot wait -----------------------------------------------------------------------------
+
+
+def test_a_loosened_end_is_believed_at_once_unless_it_was_written_just_now() -> None:
+    loose = Difference("altered", "x", loosened=True, written_at=NOW - timedelta(minutes=3))
+    assert judged((loose,), {"x": NOW}, NOW, at_once=False) == (loose,)
+    young = replace(loose, written_at=NOW - timedelta(minutes=1))
+    assert judged((young,), {"x": NOW}, NOW, at_once=False) == ()

@@ -9,7 +9,8 @@ from ledger.project import REMADE, GrantRow, Trouble
 from ledger.state import AccountView
 from tests.support.histories import NOON, PROD, TEAM, after
 from tests.unit.worker.views import OWN, attachment, copy, fix, row, view, written
-from worker.plan import plan
+from worker.drift import Kind
+from worker.plan import Reason, plan
 from worker.repair import BRAKE, braked
 
 NOW = after(1)
@@ -17,17 +18,16 @@ COPY = row(ends=4, written=True, made=[copy()])
 SETTINGS = SettingsChanged("/iam-ledger/", "repair", ("user/*",), (), "local-part", 3, 50)
 
 
-def found(about: GrantRow | None, drift: str = "altered", *, loosened: bool = False) -> DriftFound:
-    known = None if about is None else ref(about.grant)
-    event = DriftFound(PROD, "altered", "x", known, None, None, NOON, None, loosened=loosened)
-    return replace(event, drift=drift)
+def found(about: GrantRow, drift: Kind = "altered", *, loosened: bool = False) -> DriftFound:
+    known = ref(about.grant)
+    return DriftFound(PROD, drift, "x", known, None, None, NOON, None, loosened=loosened)
 
 
 def repairing(seen: AccountView, **drift: tuple[DriftFound, int]) -> AccountView:
     return replace(seen, settings=SETTINGS, drift=drift)
 
 
-def reasons(seen: AccountView) -> list[str]:
+def reasons(seen: AccountView) -> list[Reason]:
     work = plan(seen, NOW, retry_refused=False)
     return [step.reason for step in work.policies] + [step.reason for step in work.grants]
 
@@ -42,7 +42,7 @@ def reasons(seen: AccountView) -> list[str]:
     ],
 )
 def test_what_was_found_since_it_was_written_is_written_again_once(
-    drift: str, position: int, wanted: list[str]
+    drift: Kind, position: int, wanted: list[str]
 ) -> None:
     seen = view(COPY, policy=fix(), made=written())
     assert reasons(repairing(seen, x=(found(COPY, drift), position))) == wanted
