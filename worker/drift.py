@@ -22,8 +22,9 @@ from worker.timing import SETTLING, writable
 
 Kind = Literal["missing", "altered", "extra"]
 
-_PART = re.compile(rf"({OBJECT_PREFIX}[a-z2-7]+)-p[1-9][0-9]*", re.IGNORECASE)
-"""What parts of timed copies are called by: the grant's name, and a number."""
+_PART = re.compile(rf"({OBJECT_PREFIX}[a-z2-7]+(?:-[0-9]+)?)-p[1-9][0-9]*", re.IGNORECASE)
+"""What parts of timed copies are called by: the grant's name, which may end in its turn, and a
+number."""
 
 
 @dataclass(frozen=True, slots=True)

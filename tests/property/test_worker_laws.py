@@ -117,7 +117,7 @@ async def live_through(stage: Stage, directories: Sequence[Sequence[Line]]) -> N
     for step, found in zip(INGESTS, directories, strict=True):
         await stage.advance_to(at(0) + step * STEP)
         await stage.ingest(files(found, own))
-        await stage.settle()
+        await stage.advance(seconds=4)
         await nothing_outstanding(stage)
     await stage.advance_to(at(0) + (STEPS + 1) * STEP)
     await nothing_outstanding(stage)

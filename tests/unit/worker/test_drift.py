@@ -188,6 +188,12 @@ def test_a_part_on_somebody_else_is_extra_and_one_of_no_open_grant_is_a_stranger
     assert found.differences == (), "who has it is told with what it is"
 
 
+def test_a_part_is_known_by_a_name_that_ends_in_its_turn() -> None:
+    """As of a line that came back while another carried its name."""
+    again = Made("policy", part(1, "iam-ledger-g-2").name, TEXT.sha256)
+    assert compare(view(), parts(again), NOW).parts == (("iam-ledger-g-2", again.name),)
+
+
 # --- principals made anew -------------------------------------------------------------------------
 
 
