@@ -1,4 +1,4 @@
-"""`deployer-policy`: documents of a directory and templates; what cannot be meant prints nothing."""
+"""`deployer-policy`: documents and templates of a directory; what cannot be meant prints none."""
 
 from pathlib import Path
 from typing import Any
