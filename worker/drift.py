@@ -221,11 +221,19 @@ def judged(
     """Those that have stood long enough to be believed, given when each was first seen.
 
     `at_once`: only one reading will ever be made, so the second look is not waited for; what we
-    wrote less than two minutes ago is still left alone.
+    wrote less than two minutes ago is still left alone. What is missing beside a loosened end is
+    believed with it: what puts the end right must not give back what somebody took away.
     """
-    return tuple(
+    believed = [
         each
         for each in differences
         if (at_once or each.loosened or now - first_seen.get(each.object, now) >= SETTLING)
         and not (each.written_at and now - each.written_at < SETTLING)
-    )
+    ]
+    loosened = {each.row.key for each in believed if each.loosened and each.row is not None}
+    believed += [
+        each
+        for each in differences
+        if each not in believed and each.row is not None and each.row.key in loosened
+    ]
+    return tuple(believed)
