@@ -239,7 +239,7 @@ def _drifted(event: DriftFound | DriftRepaired) -> str:
         actor = f" by {event.actor}" if event.actor else ""
         what = f"{event.object}{_where(event)} {event.drift}{_how(event)}"
         return f"drift: {what}{actor} since {instant_text(event.first_seen_at)}"
-    how = "written again" if event.how == "written" else "right again without us"
+    how = "put right" if event.how == "written" else "right again without us"
     over = instant_text(event.confirmed_at)
     return f"drift over: {event.object}{_where(event)} {how} at {over}{_requests(event.requests)}"
 

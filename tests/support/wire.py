@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Literal
@@ -92,6 +93,8 @@ class Wire:
     """Access key id -> account, for every key that was issued."""
     rule: Rule = lambda _call: "pass"
     witness: Witness = lambda _call: None
+    ahead: timedelta = timedelta(0)
+    """How far AWS's clock, as its answers tell it, is ahead of this machine's."""
     cut: bool = False
     """While it is true no call gets through, and no answer comes."""
 
@@ -163,7 +166,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         kept = [(k, v) for k, v in answer.getheaders() if k.lower() not in _HOP_BY_HOP]
+        kept = [(k, self._dated(v) if k.lower() == "date" else v) for k, v in kept]
         self._answer(answer.status, kept, content)
+
+    def _dated(self, date: str) -> str:
+        return format_datetime(parsedate_to_datetime(date) + self.server.wire.ahead, usegmt=True)
 
     def _learn(self, content: str, account: str) -> None:
         """Whose keys these are, before anybody can use them."""
