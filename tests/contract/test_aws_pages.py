@@ -1,15 +1,25 @@
-"""The real account reads listings to their last page. moto, having one page, cannot show it."""
+"""The real account reads every listing to its last page, over the wire and however small they are.
+
+moto's server has one page; the wire before it cuts that into pages of one (`tests/support/paging`).
+"""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
+from botocore.session import get_session
 
-from ledger.model import AccountId, parse_principal
+from ledger.model import AccountId, Principal
 from tests.support.fake_clock import FakeClock
+from tests.support.moto_server import MotoServer
+from tests.support.scenes import AWS_OWN, ENTRY, Gates
+from tests.support.wire import Wire, laid
+from worker.account import AwsReading
 from worker.aws import account as real
 from worker.aws.account import InAccount, RealAccount
 from worker.aws.calls import Caller
@@ -17,7 +27,6 @@ from worker.errors import AwsUnanswered
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PROD = AccountId("111111111111")
-ANA = parse_principal("user/ana")
 DOCUMENT = {"Statement": {"Effect": "Allow", "Action": "a:b", "Resource": "*"}}
 
 
@@ -80,48 +89,86 @@ async def test_an_account_of_several_pages_is_seen_whole() -> None:
     assert kinds == ["User", "Role", "Group", "LocalManagedPolicy"]
 
 
-async def test_a_principal_with_more_than_a_page_of_anything_is_seen_whole() -> None:
-    client = Client(
-        {
-            "get_user": [{"User": user("ana")}],
-            "list_user_policies": [{"PolicyNames": ["a", "b"]}, {"PolicyNames": ["c"]}],
-            "get_user_policy": [{"PolicyDocument": DOCUMENT}],
-            "list_attached_user_policies": [
-                {"AttachedPolicies": [{"PolicyArn": f"arn:{number}"}]} for number in range(3)
-            ],
-        }
-    )
-    state = await account(client).read_principal(ANA)
-    assert state is not None
-    assert set(state.inline) == {"a", "b", "c"}
-    assert state.attached == {"arn:0", "arn:1", "arn:2"}
-
-
-async def test_every_version_and_every_tag_is_read() -> None:
-    arn = f"arn:aws:iam::{PROD}:policy/iam-ledger/p"
-    client = Client(
-        {
-            "get_policy": [{"Policy": {"PolicyName": "p", "Path": "/", "DefaultVersionId": "v2"}}],
-            "list_policy_versions": [
-                {"Versions": [{"VersionId": "v2"}]},
-                {"Versions": [{"VersionId": "v1"}]},
-            ],
-            "get_policy_version": [{"PolicyVersion": {"Document": DOCUMENT}}],
-            "list_policy_tags": [
-                {"Tags": [{"Key": "a", "Value": "1"}]},
-                {"Tags": [{"Key": "b", "Value": "2"}]},
-            ],
-        }
-    )
-    found = await account(client).read_policy(arn)
-    assert found is not None
-    assert found.versions == ("v1", "v2")
-    assert await account(client).read_policy_tags(arn) == {"a": "1", "b": "2"}
-
-
 async def test_a_listing_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real, "PAGES_MAX", 5)
     client = Client({"list_policy_tags": [{"Tags": []}]}, endless=True)
     with pytest.raises(AwsUnanswered):
         await account(client).read_policy_tags("arn")
     assert Counter(operation for operation, _ in client.asked) == {"list_policy_tags": 5}
+
+
+# --- over the wire --------------------------------------------------------------------------------
+
+UNREAD = {"GetGroup"}
+"""Its listing is of the group's members, who are not asked for."""
+
+TEXT = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
+
+
+def in_pages() -> set[str]:
+    """IAM's operations that may answer in pages, as botocore's model of it has them."""
+    model = get_session().get_service_model("iam")
+    shapes = ((name, model.operation_model(name).output_shape) for name in model.operation_names)
+    return {name for name, shape in shapes if shape and "IsTruncated" in shape.members} - UNREAD
+
+
+def fill(server: MotoServer) -> tuple[list[Principal], list[str]]:
+    """Two of everything that there can be several of."""
+    iam = server.iam(PROD)
+    tags = [{"Key": f"k{number}", "Value": "v"} for number in range(2)]
+    arns = []
+    for policy in ("one", "two"):
+        made = iam.create_policy(PolicyName=policy, PolicyDocument=TEXT, Tags=tags)
+        arns.append(made["Policy"]["Arn"])
+        iam.create_policy_version(PolicyArn=arns[-1], PolicyDocument=TEXT, SetAsDefault=True)
+    people = []
+    for kind in ("user", "role", "group"):
+        for number in range(2):
+            who = server.add(PROD, f"{kind}/n{number}")
+            people.append(who)
+            name = {f"{kind.capitalize()}Name": who.name}
+            for arn in arns:
+                getattr(iam, f"attach_{kind}_policy")(PolicyArn=arn, **name)
+                put = getattr(iam, f"put_{kind}_policy")
+                put(PolicyName=arn.rpartition("/")[2], PolicyDocument=TEXT, **name)
+    return people, arns
+
+
+async def read_all(aws: RealAccount, people: list[Principal], arns: list[str]) -> dict[str, Any]:
+    """What every method of `AwsReading` gives back."""
+    return {
+        "observe": await aws.observe(),
+        "read_limits": await aws.read_limits(),
+        "read_principal": [await aws.read_principal(principal) for principal in people],
+        "read_policy": [await aws.read_policy(arn) for arn in arns],
+        "read_policy_tags": [await aws.read_policy_tags(arn) for arn in arns],
+        "read_holders": [sorted(map(str, await aws.read_holders(arn))) for arn in arns],
+        "read_source": await aws.read_source(AWS_OWN),
+    }
+
+
+@pytest.fixture
+def wire(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    with laid(moto_server.url) as found:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", found.url)
+        yield found
+
+
+async def test_all_that_is_read_in_pages_of_one_is_what_is_read_in_one_page(
+    moto_server: MotoServer, wire: Wire
+) -> None:
+    people, arns = fill(moto_server)
+    async with AsyncExitStack() as stack:
+        gate = await Gates(stack).to(moto_server)
+        whole = await read_all(gate.account(ENTRY), people, arns)
+        calls = len(wire.calls)
+        wire.page_items = 1
+        assert await read_all(gate.account(ENTRY), people, arns) == whole
+    asked = {name for name in vars(AwsReading) if name == "observe" or name.startswith("read_")}
+    assert whole.keys() == asked, "whatever can be read is read here"
+    assert len(whole["observe"].principals) == len(people) == 6
+    assert [len(each) for each in whole["read_holders"]] == [6] * 2
+    first = {call.action for call in wire.calls[:calls]} & in_pages()
+    followed = {call.action for call in wire.calls[calls:] if "Marker" in call.parameters}
+    assert followed == first, "and of each listing more than one page"
+    assert len(first) >= 10

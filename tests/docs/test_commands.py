@@ -35,6 +35,7 @@ NOT_RUN = {
 """Command -> why it is not carried out here."""
 
 OWN_STAND = {
+    "docs/adopting.md": "tests/docs/test_adopting_page.py",
     "docs/ledger.md": "tests/docs/test_ledger_page.py",
     "docs/postgresql.md": "tests/docs/test_postgresql_page.py",
 }

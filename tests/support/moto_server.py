@@ -1,7 +1,7 @@
 """moto's server on loopback: AWS by somebody else's hand, with real wires.
 
 One server a session, emptied for every test. The worker enters an account with the credentials of
-an assumed role. Where it differs from AWS is listed in `tests/contract/test_aws_account.py`.
+an assumed role. Where it differs from AWS is listed in `tests/contract/differences.py`.
 """
 
 import json
@@ -57,6 +57,29 @@ def _session() -> Any:
     return get_session()
 
 
+def client_of(url: str, service: str, account: AccountId, *, key: str, secret: str) -> Any:
+    """A botocore client in `account`, which moto's server knows by a header of its own."""
+    made = (url, service, account)
+    if made not in _CLIENTS:
+        from botocore.config import Config
+
+        client = _session().create_client(
+            service,
+            region_name=REGION,
+            endpoint_url=url,
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+        def choose(request: Any, **_: object) -> None:
+            request.headers["x-moto-account-id"] = account
+
+        client.meta.events.register("before-sign.*.*", choose)
+        _CLIENTS[made] = client
+    return _CLIENTS[made]
+
+
 @dataclass(slots=True)
 class MotoServer:
     """The running server, and a person's hands in its accounts."""
@@ -75,25 +98,7 @@ class MotoServer:
 
     def client(self, service: str, account: AccountId) -> Any:
         """A botocore client in `account`, chosen by moto's own header: no role is assumed."""
-        key = (self.url, service, account)
-        if key not in _CLIENTS:
-            from botocore.config import Config
-
-            client = _session().create_client(
-                service,
-                region_name=REGION,
-                endpoint_url=self.url,
-                aws_access_key_id="testing",
-                aws_secret_access_key="testing",
-                config=Config(retries={"total_max_attempts": 1}),
-            )
-
-            def choose(request: Any, **_: object) -> None:
-                request.headers["x-moto-account-id"] = account
-
-            client.meta.events.register("before-sign.*.*", choose)
-            _CLIENTS[key] = client
-        return _CLIENTS[key]
+        return client_of(self.url, service, account, key="testing", secret="testing")
 
     # --- changing an account by hand -------------------------------------------------------------
 

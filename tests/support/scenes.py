@@ -3,10 +3,10 @@
 A scene says what stands by looking itself, never by asking the implementation under test.
 """
 
+import itertools
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from tests.support.fake_aws.account import FakeAccount, FakeAws
 from tests.support.fake_clock import FakeClock
 from tests.support.moto_server import MotoServer
 from worker.account import AwsAccount, AwsTagging
-from worker.aws.gate import open_gate
+from worker.aws.gate import AwsGate, open_gate
 from worker.clock import SystemClock
 from worker.metrics import Metrics
 
@@ -30,11 +30,18 @@ class EveryCall(AwsAccount, AwsTagging, Protocol):
 
 
 class Scene(Protocol):
-    """An empty account."""
+    """An account with nothing in it but, where one has to be there, the role that leads in."""
+
+    name: str
+    """By whom it is played: `fake`, `moto` or `ministack`."""
 
     @property
     def aws(self) -> EveryCall:
         """What is under test."""
+        ...
+
+    def way(self, entry: Account) -> AwsAccount:
+        """Another way in."""
         ...
 
     def add(self, text: str, path: str = "/") -> Principal:
@@ -62,6 +69,7 @@ class FakeScene:
 
     world: FakeAws
     aws: FakeAccount
+    name: str = "fake"
 
     @classmethod
     def empty(cls) -> "FakeScene":
@@ -70,6 +78,9 @@ class FakeScene:
         older = _document("s3:Get*")
         world.publish("AmazonS3ReadOnlyAccess", older, _document("s3:Get*", "s3:List*"))
         return cls(world, FakeAccount(world, ENTRY))
+
+    def way(self, entry: Account) -> AwsAccount:
+        return FakeAccount(self.world, entry)
 
     def add(self, text: str, path: str = "/") -> Principal:
         return self.world.iam(PROD).add(text, path)
@@ -91,20 +102,41 @@ class FakeScene:
         }
 
 
+_NUMBERS = itertools.count(1)
+
+
 @dataclass(slots=True)
-class MotoScene:
-    """The real account, over real wires, on moto's server."""
+class Gates:
+    """The way into each server, opened when first asked for."""
+
+    stack: AsyncExitStack
+    _opened: dict[str, AwsGate] = field(default_factory=dict)
+
+    async def to(self, server: MotoServer) -> AwsGate:
+        """The environment has to lead there."""
+        if server.url not in self._opened:
+            opening = open_gate(clock=SystemClock(), replica="contract", on_call=Metrics().on_call)
+            self._opened[server.url] = await self.stack.enter_async_context(opening)
+        return self._opened[server.url]
+
+
+@dataclass(slots=True)
+class ServerScene:
+    """The real account, over real wires, on somebody else's server."""
 
     server: MotoServer
+    gate: AwsGate
     aws: EveryCall
+    name: str
 
     @classmethod
-    @asynccontextmanager
-    async def empty(cls, server: MotoServer) -> AsyncIterator["MotoScene"]:
-        async with open_gate(
-            clock=SystemClock(), replica="contract", on_call=Metrics().on_call
-        ) as gate:
-            yield cls(server, gate.account(ENTRY))
+    def empty(cls, server: MotoServer, name: str, gate: AwsGate) -> "ServerScene":
+        """By a way in that nobody has gone yet: the server has forgotten all keys of the others."""
+        entry = replace(ENTRY, external_id=f"contract-{next(_NUMBERS)}")
+        return cls(server, gate, gate.account(entry), name)
+
+    def way(self, entry: Account) -> AwsAccount:
+        return self.gate.account(entry)
 
     def add(self, text: str, path: str = "/") -> Principal:
         return self.server.add(PROD, text, path)

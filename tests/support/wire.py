@@ -17,6 +17,8 @@ from threading import Lock, Thread
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.support.paging import cut, is_listing, without_marker
+
 WRITES = ("Create", "Put", "Delete", "Attach", "Detach", "Update", "Tag", "Untag", "Add", "Remove")
 """How the names of IAM's changing operations begin."""
 
@@ -93,6 +95,8 @@ class Wire:
     """Access key id -> account, for every key that was issued."""
     rule: Rule = lambda _call: "pass"
     witness: Witness = lambda _call: None
+    page_items: int | None = None
+    """Listings come in pages of at most so many; None: as the server sends them."""
     ahead: timedelta = timedelta(0)
     """How far AWS's clock, as its answers tell it, is ahead of this machine's."""
     cut: bool = False
@@ -154,10 +158,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self, call: Call, body: bytes, *, answered: bool) -> None:
         headers = {k: v for k, v in self.headers.items() if k.lower() != "connection"}
+        items = self.server.wire.page_items if is_listing(call.action) else None
+        if items is not None:
+            body = without_marker(body)
+            headers["Content-Length"] = str(len(body))
         with closing(http.client.HTTPConnection(*self.server.aws, timeout=60)) as onward:
             onward.request("POST", self.path, body, headers)
             answer = onward.getresponse()
             content = answer.read()
+        if items is not None and answer.status == 200:
+            content = cut(content, call.parameters.get("Marker"), items)
         if call.action == "AssumeRole" and answer.status == 200:
             self._learn(content.decode(), call.account or "")
         call.status = answer.status

@@ -125,6 +125,20 @@ def _check_statement(statement: dict[str, Any]) -> None:
             raise AwsRefused(
                 "MalformedPolicyDocument", "Actions/Conditions must be prefaced by a vendor"
             )
+    for operator, keys in statement.get("Condition", {}).items():
+        if operator.startswith("Date"):
+            for values in keys.values():
+                _check_dates(values if isinstance(values, list) else [values])
+
+
+def _check_dates(values: list[Any]) -> None:
+    for value in values:
+        if str(value).isdecimal():
+            continue  # seconds since 1970
+        try:
+            datetime.fromisoformat(str(value))
+        except ValueError as error:
+            raise AwsRefused("MalformedPolicyDocument", f"{value!r} is no date") from error
 
 
 def check_tags(tags: dict[str, str]) -> None:
