@@ -1,6 +1,5 @@
 """The numbers and lists in the pages are what the code makes of its own inputs."""
 
-import json
 import re
 from collections import Counter
 from contextlib import nullcontext
@@ -21,7 +20,6 @@ from tests.oracles.table import TABLE
 from tests.support.aws_managed import attachable, every_policy
 from worker.documents import MANAGED_CHARS_MAX, NotCopyable, minify, timed_copy
 from worker.forms import Asked, CannotStand, Part, choose
-from worker.metrics import OPERATIONS
 from worker.packing import split
 from worker.room import Room
 
@@ -154,23 +152,6 @@ def test_the_page_counts_what_the_oracles_are_asked() -> None:
 def test_how_many_policies_of_aws_are_dangerous_is_what_the_page_of_limits_says() -> None:
     said = f"a table, {len(CODES)} of the {len(attachable()):,} that can be attached"
     assert said in words("docs/limits.md")
-
-
-def test_the_deployers_role_allows_the_calls_that_the_worker_makes_and_no_others() -> None:
-    documents = [
-        json.loads(block.text)
-        for block in page("docs/deployer-role.md").blocks
-        if block.language == "json"
-    ]
-    statements = documents[0]["Statement"]
-    allowed = [
-        action for each in statements if each["Effect"] == "Allow" for action in each["Action"]
-    ]
-    calls = {
-        f"iam:{name}" for name in OPERATIONS if name not in ("AssumeRole", "GetCallerIdentity")
-    }
-    assert len(allowed) == len(set(allowed))
-    assert set(allowed) == calls | {"iam:TagPolicy"}
 
 
 def test_the_pages_count_the_kinds_of_event_right() -> None:
