@@ -157,16 +157,29 @@ def holders(
 def _about_to(view: AccountView, row: GrantRow, arn: str) -> bool:
     if row.grant.temporary:
         seen = view.sighting(row.grant.principal, arn)
-        return seen is not None and (seen.grant.id, seen.grant.turn) == row.key
+        looked = seen is not None and (seen.grant.id, seen.grant.turn) == row.key
+        refused = row.trouble is not None and row.trouble.kind == "refused"
+        return looked and not refused and may_be_unrecorded(view, row)
     defined = view.policies.get((row.grant.team, row.grant.policy))
     return defined is not None and arn in wanted_attachments(view, defined.policy)
+
+
+def may_be_unrecorded(view: AccountView, row: GrantRow) -> bool:
+    """Whether something may have been written for `row` of which a crash has lost the evidence.
+
+    What has evidence is written again only for a newer text of its policy, or after some trouble.
+    """
+    defined = view.policies.get((row.grant.team, row.grant.policy))
+    settled = defined is not None and row.policy_position == defined.position
+    return row.applied is None or row.trouble is not None or not settled
 
 
 def may_hold(view: AccountView, row: GrantRow) -> tuple[str, ...]:
     """Every attachment that may stand for `row`, evidence of it lost in a crash or not.
 
     A foreign policy was sighted, for this very grant, before our attach, or was taken over for its
-    policy and principal; one of ours has its name. A temporary grant sights them all.
+    policy and principal; one of ours has its name. A temporary grant sights them all, and holds
+    what it sighted until there is evidence of how it stands.
     """
     arns = [made.name for made in row.made if made.kind == "attachment"]
     key = (row.grant.team, row.grant.policy)
@@ -176,11 +189,12 @@ def may_hold(view: AccountView, row: GrantRow) -> tuple[str, ...]:
             arns += [arn for arn in wanted_attachments(view, defined.policy) if is_ours(view, arn)]
         elif retired is not None:
             arns.append(policy_arn(view, *key, retired.iam_name))
-    arns += [
-        seen.policy_arn
-        for seen in view.sightings.values()
-        if (seen.grant.id, seen.grant.turn) == row.key
-    ]
+    if not row.grant.temporary or may_be_unrecorded(view, row):
+        arns += [
+            seen.policy_arn
+            for seen in view.sightings.values()
+            if (seen.grant.id, seen.grant.turn) == row.key
+        ]
     who = row.grant.principal.key
     arns += [
         word.policy_arn

@@ -6,7 +6,14 @@ conflict: parked, told, never touched.
 
 from ledger.project import GrantRow
 from worker.account import Answer, PrincipalState
-from worker.desired import OBJECT_PREFIX, TAG_GRANT, arn_prefix, policy_path, policy_tags
+from worker.desired import (
+    OBJECT_PREFIX,
+    TAG_GRANT,
+    arn_prefix,
+    policy_path,
+    policy_tags,
+    same_name,
+)
 from worker.documents import Document
 from worker.errors import AwsMissing, AwsRefused
 from worker.forms import own_parts, part_arn
@@ -42,16 +49,45 @@ async def rewrite_part(now_in: Pass, arn: str, document: Document) -> tuple[list
 
 
 async def _check_ours(now_in: Pass, arn: str, mine: dict[str, str]) -> None:
-    try:
-        tags = await now_in.aws.read_policy_tags(arn)
-    except AwsMissing:
-        tags = {}
-    if {key: tags.get(key) for key in mine} != mine:
+    if not await _is_ours(now_in, arn, mine):
         raise AwsRefused(
             "conflict",
             f"a policy called {arn.rpartition('/')[2]} stands already and has not our tags; it is "
             "not ours and is left alone. Rename or delete it",
         )
+
+
+async def _is_ours(now_in: Pass, arn: str, mine: dict[str, str]) -> bool:
+    try:
+        tags = await now_in.aws.read_policy_tags(arn)
+    except AwsMissing:
+        return False
+    return {key: tags.get(key) for key in mine} == mine
+
+
+async def attached_parts(now_in: Pass, row: GrantRow, state: PrincipalState) -> tuple[str, ...]:
+    """The parts on the principal that carry the name of `row`: ours by evidence, or by their tags.
+
+    Another installation of the same files would call its own by the same names.
+    """
+    name, prefix = row.grant.object, arn_prefix(now_in.view)
+    if name is None:
+        return ()
+    recorded = recorded_parts(now_in, row)
+    mine = part_tags(now_in, row)
+    return tuple(
+        [
+            arn
+            for arn in own_parts(prefix, name, state.attached)
+            if arn in recorded or await _is_ours(now_in, arn, mine)
+        ]
+    )
+
+
+def recorded_parts(now_in: Pass, row: GrantRow) -> frozenset[str]:
+    """The parts that stand by evidence for `row`, or for what it continues."""
+    rows = same_name(now_in.view, row)
+    return frozenset(made.name for each in rows for made in each.made if made.kind == "policy")
 
 
 async def found_parts(now_in: Pass, row: GrantRow, state: PrincipalState | None) -> tuple[str, ...]:
@@ -63,19 +99,11 @@ async def found_parts(now_in: Pass, row: GrantRow, state: PrincipalState | None)
     name, prefix = row.grant.object, arn_prefix(now_in.view)
     if name is None:
         return ()
-    attached = frozenset[str]() if state is None else state.attached
-    found = list(own_parts(prefix, name, attached))
+    found = [] if state is None else list(await attached_parts(now_in, row, state))
     mine = part_tags(now_in, row)
     number = 1
-    while True:
-        arn = part_arn(prefix, name, number)
+    while (arn := part_arn(prefix, name, number)) in found or await _is_ours(now_in, arn, mine):
+        if arn not in found:
+            found.append(arn)
         number += 1
-        if arn in found:
-            continue
-        try:
-            tags = await now_in.aws.read_policy_tags(arn)
-        except AwsMissing:
-            return tuple(found)
-        if {key: tags.get(key) for key in mine} != mine:
-            return tuple(found)
-        found.append(arn)
+    return tuple(found)

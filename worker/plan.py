@@ -16,6 +16,7 @@ from worker.desired import (
     WantedPolicy,
     holders,
     is_ours,
+    may_be_unrecorded,
     may_hold,
     wanted_policies,
 )
@@ -285,7 +286,7 @@ def _objects_of(view: AccountView, row: GrantRow, now: datetime) -> Remove:
             detach.append(arn)
         else:
             (unsure if ours is None else left).append(arn)
-    look = row.grant.object is not None and _may_be_unrecorded(view, row)
+    look = row.grant.object is not None and may_be_unrecorded(view, row)
     copies = [made.name for made in row.made if made.kind == "inline"]
     if look and row.grant.object is not None:
         copies.append(row.grant.object)
@@ -299,13 +300,3 @@ def _objects_of(view: AccountView, row: GrantRow, now: datetime) -> Remove:
         unsure=tuple(unsure),
         look=look,
     )
-
-
-def _may_be_unrecorded(view: AccountView, row: GrantRow) -> bool:
-    """Whether something may have been written for `row` of which a crash has lost the evidence.
-
-    What has evidence is written again only for a newer text of its policy, or after some trouble.
-    """
-    defined = view.policies.get((row.grant.team, row.grant.policy))
-    settled = defined is not None and row.policy_position == defined.position
-    return row.applied is None or row.trouble is not None or not settled

@@ -17,9 +17,9 @@ from worker.attaching import attach, droppable, sight
 from worker.desired import asked_of, pin_of, policy_arn, same_name, whose
 from worker.documents import canonical
 from worker.errors import AwsError, AwsRefused
-from worker.forms import Asked, CannotStand, Form, Object, choose, own_parts
+from worker.forms import Asked, CannotStand, Form, Object, choose
 from worker.outcomes import TEXT_REFUSED, record_applied
-from worker.parts import create_part, rewrite_part
+from worker.parts import attached_parts, create_part, recorded_parts, rewrite_part
 from worker.passing import Pass
 from worker.plan import Reason
 from worker.removing import delete_inline, take_away
@@ -62,7 +62,7 @@ async def write_temporary(
 ) -> None:
     """Raises CannotStand where the account's numbers, or AWS, forbid every form of it."""
     asked = await _asked(now_in, row, defined)
-    standing = _standing(now_in, row, asked, state)
+    standing = await _standing(now_in, row, state)
     form = choose(asked, _room(now_in, row, state, standing))
     if not _its_time(now_in, row, defined, form):
         return
@@ -102,11 +102,11 @@ async def _asked(now_in: Pass, row: GrantRow, defined: DefinedPolicy) -> Asked:
     return asked_of(now_in.view, row, defined.policy, sources)
 
 
-def _standing(now_in: Pass, row: GrantRow, asked: Asked, state: PrincipalState) -> _Standing:
+async def _standing(now_in: Pass, row: GrantRow, state: PrincipalState) -> _Standing:
     rows = same_name(now_in.view, row)
-    recorded = (made.name for each in rows for made in each.made if made.kind == "policy")
+    attached = await attached_parts(now_in, row, state)
     return _Standing(
-        parts=frozenset(own_parts(asked.prefix, asked.object, state.attached)).union(recorded),
+        parts=recorded_parts(now_in, row).union(attached),
         attachments=frozenset(droppable(now_in.view, rows, now_in.now)),
     )
 
@@ -162,8 +162,9 @@ async def _carry_out(write: _Write) -> None:
         await _drop_managed(write)
     # What has not begun to exist comes first: nobody has lost anything if it is refused.
     parts = [each for each in form.objects if each.kind == "policy"]
+    standing = write.standing.parts & state.attached
     for part in parts:
-        if part.name not in state.attached:
+        if part.name not in standing:
             await _create(write, part)
     for arn in form.managed:
         if arn not in state.attached:
@@ -171,7 +172,7 @@ async def _carry_out(write: _Write) -> None:
             write.undo.append(_detaching(write, arn))
             write.answers.append(await attach(now_in, write.row, arn))
     for part in parts:
-        if part.name in state.attached:
+        if part.name in standing:
             await _rewrite(write, part)
     for inline in (each for each in form.objects if each.kind == "inline"):
         await _put(write, inline)

@@ -240,6 +240,18 @@ async def test_a_part_that_can_be_timed_now_is_and_its_attachment_goes_without_a
     assert (await stage.row()).enforcement == "aws"
 
 
+async def test_a_part_that_is_attached_no_more_stays_for_who_else_has_it(stage: Stage) -> None:
+    own, plain = denying(stage), stage.aws.publish("Plain", document(RUN))
+    search = directory("search", policies={"fix": daemon(own)}, windows=[window(3)])
+    await stage.ingest(search | directory(policies={"fix": daemon(own)}, windows=[window()]))
+    await stage.start()
+    await stage.ingest(search | directory(policies={"fix": daemon(plain)}, windows=[window()]))
+    await stage.advance_to(at(2))
+    assert (stage.attached(ANA), len(stage.inline(ANA))) == ({own}, 1)
+    await stage.advance_to(at(3.5))
+    assert (stage.attached(ANA), len(stage.inline(ANA))) == (set(), 1)
+
+
 # --- crashes and refusals -------------------------------------------------------------------------
 
 
@@ -262,6 +274,24 @@ async def test_an_attachment_whose_evidence_a_crash_lost_is_never_taken_for_clas
     (removed,) = await stage.of(Removed)
     assert removed.outcome == "answered"
     await stage.verified()
+
+
+async def test_that_is_so_too_where_somebody_had_taken_it_from_who_else_has_it(
+    stage: Stage,
+) -> None:
+    """What others hold by the ledger, and do not have, is attached for the new one alone."""
+    own = denying(stage)
+    await stage.ingest(shared(own, standing=True, first=None, second=None))
+    process = await stage.start()
+    await stage.advance(minutes=3)
+    stage.aws.iam(PROD).detach(ANA, own)
+    stage.aws.fail("crash_after", "attach", account=PROD)
+    await stage.ingest(shared(own, standing=True, first=None, second=1))
+    await stage.settle()
+    assert process.dead
+    await process.stop()
+    (row,) = [row for row in await stage.rows() if row.grant.temporary]
+    assert (row.applied, row.enforcement) == (None, "daemon")
 
 
 async def test_an_attachment_that_aws_refuses_takes_back_what_was_written_beside_it(

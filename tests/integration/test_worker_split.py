@@ -309,6 +309,30 @@ async def test_a_policy_of_somebody_else_under_a_parts_name_is_told_and_left_alo
     assert standing(stage) == 3
 
 
+async def test_another_installations_parts_are_neither_rewritten_nor_taken_away(
+    stage: Stage,
+) -> None:
+    """The same files give the same names; only the tags tell whose they are."""
+    await stage.ingest(directory(policies=published(stage), windows=[window(1)]))
+    name = (await stage.row()).grant.object
+    iam = stage.aws.iam(PROD)
+    tags = {"iam-ledger:ledger": "another-one"}
+    theirs = [
+        iam.create_policy(f"{name}-p{number}", "/iam-ledger/", large(number), tags)
+        for number in (1, 2)
+    ]
+    assert theirs[1] is not None
+    iam.attach(ANA, theirs[1])
+    await stage.start()
+    await stage.advance_to(at(2))
+    assert {event.code for event in await stage.of(Stuck)} == {"conflict"}
+    for number, arn in enumerate(theirs, 1):
+        assert arn is not None
+        assert text_of(stage, arn) == large(number)
+    assert stage.attached(ANA) == {theirs[1]}
+    assert stage.policies() == {f"{name}-p1", f"{name}-p2"}
+
+
 async def test_what_somebody_hung_on_another_person_goes_too_when_the_grant_is_over(
     stage: Stage,
 ) -> None:

@@ -255,6 +255,12 @@ def test_an_attachment_stays_for_a_temporary_grant_that_has_it_or_has_begun_to()
     assert removal(ours, begun, policy=policy, sighted=seen).kept_for == ()
     looked = [sighting(begun, present=False)]
     assert removal(ours, begun, policy=policy, sighted=looked).kept_for == (GrantId("b"),)
+    for without in (
+        row("b", ends=4, trouble="refused"),
+        row("b", ends=4, written=True, made=[copy("iam-ledger-b")]),
+    ):
+        found = removal(ours, without, policy=policy, sighted=[sighting(without, present=False)])
+        assert found.detach == (READ_ONLY,), "what it looked at once it has not now"
     over = row("b", ends=1, written=True, made=[attachment(READ_ONLY)])
     assert removal(ours, over, policy=policy, sighted=seen).detach == (READ_ONLY,)
 
