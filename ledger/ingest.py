@@ -17,6 +17,7 @@ from ledger.envelope import Draft, Provenance
 from ledger.errors import LedgerBusy, LedgerError, StaleCommit
 from ledger.events import Event
 from ledger.manifest import Problem, read
+from ledger.memory import kept
 from ledger.model import Team
 from ledger.state import IntentView
 from ledger.store import Ledger
@@ -133,6 +134,11 @@ async def ingest(ledger: Ledger, request: IngestRequest) -> Report:
     nothing is appended. Raises StaleCommit, BrakeMet, HistoryUnknown, LedgerUnavailable; nothing
     was appended then either.
     """
+    with kept():
+        return await _ingest(ledger, request)
+
+
+async def _ingest(ledger: Ledger, request: IngestRequest) -> Report:
     reading = read(request.files, request.folders, request.teams, request.now)
     dirty = request.commits is not None and request.commits.dirty
     if reading.manifest is None:

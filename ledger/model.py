@@ -119,7 +119,7 @@ class Principal:
     @property
     def key(self) -> str:
         """`user/ana`: kind and name, case folded. The same for every spelling IAM takes as one."""
-        return f"{self.kind.value}/{self.name.casefold()}"
+        return f"{self.kind}/{self.name.casefold()}"
 
     def matches(self, patterns: Iterable[str]) -> bool:
         """Whether any pattern like `user/break-glass-*` or `role/guard/*` covers it.
@@ -127,14 +127,14 @@ class Principal:
         `*` and `?` also cross slashes, as in IAM's own patterns; case is ignored. A pattern is held
         against `kind/name` and `kind/path/name`.
         """
-        long = f"{self.kind.value}{self.path}{self.name}".casefold()
+        key, long = self.key, f"{self.kind}{self.path}{self.name}".casefold()
         return any(
-            fnmatchcase(self.key, folded) or fnmatchcase(long, folded)
+            fnmatchcase(key, folded) or fnmatchcase(long, folded)
             for folded in (pattern.casefold() for pattern in patterns)
         )
 
     def __str__(self) -> str:
-        return f"{self.kind.value}/{self.name}"
+        return f"{self.kind}/{self.name}"
 
 
 def parse_principal(text: str) -> Principal:

@@ -17,6 +17,7 @@ from ledger.manifest.policies import Policies
 from ledger.manifest.problems import Desk, Problem, Source
 from ledger.manifest.settings import read_settings
 from ledger.manifest.sheet import Sheet, open_sheet
+from ledger.memory import kept
 from ledger.model import Settings, Team
 
 
@@ -34,7 +35,8 @@ def read(
     may share); None: all. `now` (aware): dated lines that have ended by then get warnings instead
     of errors for what they refer to; None: nothing is judged by time.
     """
-    return _Reader(files, folders, teams, now).read()
+    with kept():
+        return _Reader(files, folders, teams, now).read()
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from ledger import guards
 from ledger.chain import Audit, ChainProblem, TooNew
 from ledger.checkpoint import Verdict, Witness, judge, origin_of
 from ledger.errors import ChainBroken, UnknownEvent
+from ledger.memory import kept
 from ledger.project import LatestKey
 from ledger.rows import columns_of
 from ledger.schema import grants, latest
@@ -77,6 +78,17 @@ async def verify(
     `witnesses` it proves that the ledger only grew since each of them was signed.
     LedgerUnavailable as weather. While it reads, SQLite's WAL cannot be cut back.
     """
+    with kept():
+        return await _verify(ledger, witnesses, on_progress, chain_only=chain_only)
+
+
+async def _verify(
+    ledger: Ledger,
+    witnesses: Sequence[Witness],
+    on_progress: Progress | None,
+    *,
+    chain_only: bool,
+) -> Verification:
     hashes = dict.fromkeys((witness.checkpoint.size for witness in witnesses), "")
     async with ledger.reading() as connection:
         audit = Audit(chain_only=chain_only)
@@ -147,6 +159,11 @@ async def rebuild(ledger: Ledger, *, on_progress: Progress | None = None) -> int
     Holds the append lock throughout, so others wait or see weather. ChainBroken or UnknownEvent,
     with nothing changed, where the events cannot be built upon.
     """
+    with kept():
+        return await _rebuild(ledger, on_progress)
+
+
+async def _rebuild(ledger: Ledger, on_progress: Progress | None) -> int:
     async with ledger.writing() as connection:
         audit = Audit()
         await _read_through(connection, audit, on_progress)
