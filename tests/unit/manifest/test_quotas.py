@@ -90,6 +90,8 @@ def test_more_policies_than_an_account_takes_are_told_by_team(
         **accounts,
         PAY: f"aws-policies:\n{own(4)}{aws('managed', 2)}",
         "aws-policies/ops.yaml": f"aws-policies:\n{own(2, 90)}",
+        "aws-accounts/elsewhere.yaml": "aws-accounts: {prod: '333333333333'}",
+        "aws-policies/elsewhere.yaml": f"aws-policies:\n{own(6)}",
     }
     assert warned(files) == []
     files["aws-policies/ops.yaml"] = f"aws-policies:\n{own(3, 90)}"
