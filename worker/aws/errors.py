@@ -33,6 +33,9 @@ BUSY = frozenset(
         "RequestThrottledException",
         "TooManyRequestsException",
         "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "PriorRequestNotComplete",
+        "TransactionInProgressException",
         "SlowDown",
         "ServiceUnavailable",
         "ServiceUnavailableException",
@@ -41,9 +44,17 @@ BUSY = frozenset(
         "EntityTemporarilyUnmodifiable",
         "EntityTemporarilyUnmodifiableException",
         "RequestTimeTooSkewed",
+        "RequestExpired",
     }
 )
-"""The same call may work later, and nothing was done."""
+"""The same call may work later, and nothing was done. IAM's quotas (`LimitExceeded`) are no such."""
+
+UNANSWERED = frozenset({"RequestTimeout", "RequestTimeoutException"})
+"""AWS gave up waiting for the call, or for itself: it may or may not have been done."""
+
+BAD_SIGNATURE = "SignatureDoesNotMatch"
+SKEWED = ("Signature expired", "Signature not yet current")
+"""How AWS begins when a signature is bad for our clock, and good when that is right (SigV4)."""
 
 STALE_KEYS = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"})
 """The temporary keys are no good any more; new ones may be."""
@@ -73,13 +84,17 @@ def _answered(error: ClientError) -> AwsError:
     code, message = str(said.get("Code", "Unknown")), str(said.get("Message", ""))
     status = int(about.get("HTTPStatusCode", 0))
     wait_s = _retry_after_s(about.get("HTTPHeaders", {}))
-    if code in BUSY or status in (429, 503):
+    if code in BUSY or status in (429, 503) or _skewed(code, message):
         return AwsBusy(code, message, retry_after_s=wait_s)
-    if status >= 500:
+    if code in UNANSWERED or status >= 500:
         return AwsUnanswered(code, message, retry_after_s=wait_s)
     if code in (MISSING, f"{MISSING}Exception"):
         return AwsMissing(MISSING, message)
     return AwsRefused(code, message)
+
+
+def _skewed(code: str, message: str) -> bool:
+    return code == BAD_SIGNATURE and message.startswith(SKEWED)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -12,16 +12,19 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from botocore.parsers import ResponseParserError
+from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
-from worker.aws.errors import named
+from worker.aws.errors import BUSY, UNANSWERED, named
 from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
 
 URL = "https://iam.example"
 
 
-def answered(code: str, status: int = 400, **headers: str) -> ClientError:
+def answered(
+    code: str, status: int = 400, message: str = "so it is", **headers: str
+) -> ClientError:
     response: Any = {
-        "Error": {"Code": code, "Message": "so it is"},
+        "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {
             "HTTPStatusCode": status,
             "HTTPHeaders": {name.replace("_", "-"): value for name, value in headers.items()},
@@ -38,6 +41,11 @@ def answered(code: str, status: int = 400, **headers: str) -> ClientError:
         (answered("EntityTemporarilyUnmodifiable", 409), AwsBusy),
         (answered("SlowDown", 503), AwsBusy),
         (answered("Whatever", 429), AwsBusy),
+        (answered("RequestExpired"), AwsBusy),
+        (answered("SignatureDoesNotMatch", 403, "Signature expired: it is later"), AwsBusy),
+        (answered("SignatureDoesNotMatch", 403, "Signature not yet current: early"), AwsBusy),
+        (answered("SignatureDoesNotMatch", 403, "Check your secret access key"), AwsRefused),
+        (answered("RequestTimeout", 400), AwsUnanswered),
         (answered("ServiceFailure", 500), AwsUnanswered),
         (answered("504", 504), AwsUnanswered),
         (answered("NoSuchEntity", 404), AwsMissing),
@@ -57,6 +65,21 @@ def answered(code: str, status: int = 400, **headers: str) -> ClientError:
 )
 def test_a_failure_is_named_by_what_to_do_about_it(error: Any, kind: type[AwsError]) -> None:
     assert type(named(error)) is kind
+
+
+def test_whatever_the_sdk_takes_for_throttling_is_tried_again_but_for_a_quota_that_is_used_up() -> (
+    None
+):
+    # LimitExceededException is throttling to other services; IAM's LimitExceeded is a quota.
+    codes = set(ThrottledRetryableChecker._THROTTLED_ERROR_CODES) - {
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "EC2ThrottledException",
+    }
+    assert codes <= BUSY
+    passing = set(TransientRetryableChecker._TRANSIENT_ERROR_CODES)
+    assert passing <= BUSY | UNANSWERED
+    assert "LimitExceeded" not in BUSY | UNANSWERED
 
 
 def test_what_the_server_asks_to_wait_reaches_whoever_waits() -> None:
