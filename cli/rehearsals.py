@@ -5,6 +5,7 @@ Pure. Invariant: whatever the pass would do or could not do stands in one place 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cli import answers, render
@@ -41,7 +42,7 @@ class Part:
     items: tuple[answers.Item, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Told:
     """One account's rehearsal, seen as an answer."""
 
@@ -123,12 +124,20 @@ class Told:
 
     def _grants(self, step: "Step") -> list[GrantRow]:
         """Whose access the object of a step gives."""
-        return [
-            row
-            for row in self.found.turns.values()
-            if (step.principal is None or row.grant.principal.key == step.principal.key)
-            and (row.grant.object == step.name or any(m.name == step.name for m in row.made))
-        ]
+        named = self._named.get(step.name, [])
+        if step.principal is None:
+            return named
+        return [row for row in named if row.grant.principal.key == step.principal.key]
+
+    @cached_property
+    def _named(self) -> dict[str, list[GrantRow]]:
+        """By the names of what stands, or stood, for them."""
+        found: dict[str, list[GrantRow]] = {}
+        for row in self.found.turns.values():
+            names = {row.grant.object, *(made.name for made in row.made)} - {None}
+            for name in names:
+                found.setdefault(str(name), []).append(row)
+        return found
 
     def _object(self, step: "Step") -> str:
         short = step.name.rpartition("policy/")[2] if step.name.startswith("arn:") else step.name

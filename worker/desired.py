@@ -122,8 +122,8 @@ def arn_prefix(view: AccountView) -> str:
 def same_name(view: AccountView, row: GrantRow) -> tuple[GrantRow, ...]:
     """`row` and every open grant that stands under its name in IAM: what it continues."""
     name, who = row.grant.object, row.grant.principal.key
-    others = (other for other in view.rows if other.key != row.key and name is not None)
-    return (row, *(o for o in others if (o.grant.object, o.grant.principal.key) == (name, who)))
+    others = (other for other in view.rows if name is not None and other.grant.object == name)
+    return (row, *(o for o in others if o.key != row.key and o.grant.principal.key == who))
 
 
 def whose(view: AccountView, principal: Principal) -> dict[str, str]:

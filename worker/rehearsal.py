@@ -63,7 +63,8 @@ class ImaginedLedger:
                 made.append(Recorded(at, now, draft.event, draft.provenance, key, ""))
         self.words = self.words.after(made)
         self.events += [item.event for item in made]
-        self.turns |= self.words.rows
+        touched = {key for item in made if (key := row_key(item.event)) is not None}
+        self.turns |= {key: self.words.rows[key] for key in touched if key in self.words.rows}
         positions = tuple(item.position for item in made)
         return Appended(positions, tuple(made), self.words.position)
 
