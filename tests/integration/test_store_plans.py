@@ -83,8 +83,18 @@ async def read_through(connection: AsyncConnection, statement: str, parameters: 
     plan = found.scalar_one()
     nodes = [(json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]]
     for node in nodes:
-        nodes.extend(node.get("Plans", []))
+        nodes.extend(below for below in node.get("Plans", []) if not _one_end(node, below))
     return [_through(node) for node in nodes if _through(node)]
+
+
+def _one_end(above: dict[str, Any], node: dict[str, Any]) -> bool:
+    """Whether `node` reads an index from one end, and whoever is above it takes one row.
+
+    So `max(position)` is planned; from PostgreSQL 18 on without a condition that the column, which
+    is never null, is not null.
+    """
+    one = above["Node Type"] == "Limit" and above["Plan Rows"] == 1
+    return one and node["Node Type"].startswith("Index") and "Filter" not in node
 
 
 def _through(node: dict[str, Any]) -> str:
