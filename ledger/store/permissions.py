@@ -66,6 +66,8 @@ class _Own:
 
     documents: tuple[str, ...]
     unread: tuple[str, ...]
+    second_factor: bool = False
+    """Whether each Allow was written with that condition, which stands in none of the texts."""
 
 
 async def permitted(
@@ -128,7 +130,7 @@ def _permits(own: _Own, asked: Asked, *, denied: Verdict) -> Permits | None:
     if denied == "no":
         return None
     if alone == "yes":
-        return "yes" if denied == "yes" else "conditional"
+        return "yes" if denied == "yes" and not own.second_factor else "conditional"
     if alone == "conditional":
         return "conditional"
     return "unknown" if own.unread else None
@@ -147,7 +149,9 @@ def _own(row: GrantRow, texts: _Texts, instant: datetime) -> _Own:
     if policy is None:
         return _Own((), (f"policy {row.grant.policy}",))
     documents = [] if policy.document is None else [policy.document]
-    pins = {pin.arn: pin.version for pin in row.pins} if row.grant.temporary else {}
+    # A copy keeps the text that it was made from; what is attached follows AWS.
+    attached = {made.name for made in row.made if made.kind == "attachment"}
+    pins = {pin.arn: pin.version for pin in row.pins if pin.arn not in attached}
     unread = []
     for arn in policy.managed_policies:
         source = _source(texts.managed.get(arn, ()), pins.get(arn), instant)
@@ -155,7 +159,7 @@ def _own(row: GrantRow, texts: _Texts, instant: datetime) -> _Own:
             unread.append(arn)
         else:
             documents.append(source.document)
-    return _Own(tuple(documents), tuple(unread))
+    return _Own(tuple(documents), tuple(unread), policy.require_mfa)
 
 
 def _newest_by(found: Sequence[tuple[datetime, Policy]], instant: datetime) -> Policy | None:

@@ -1,15 +1,16 @@
 """Who could do one action then: grants held against what their policies said at that time."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import URL, text
 
 from ledger.answer import At, Between, When
-from ledger.events import Pin, PolicyDefined
+from ledger.events import Applied, Made, Pin, PolicyDefined, ref
 from ledger.model import Grant, Policy
 from ledger.permits import Asked
 from ledger.store import Ledger
@@ -70,6 +71,27 @@ async def test_what_hangs_on_a_condition_is_said_to(ledger_url: URL) -> None:
     condition = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
     story = Story().mapped().add(defined("fix", document(Condition=condition)), NOON).granted(FIX)
     assert said(await ask(ledger_url, story, At(after(1)))) == {"fix": "conditional"}
+
+
+async def test_a_second_factor_is_a_condition_that_stands_in_no_text_of_people(
+    ledger_url: URL,
+) -> None:
+    asking = replace(defined("fix", document()).policy, require_mfa=True)
+    story = Story().mapped().add(PolicyDefined(asking), NOON).granted(FIX)
+    assert said(await ask(ledger_url, story, At(after(1)))) == {"fix": "conditional"}
+
+
+@pytest.mark.parametrize(("kind", "found"), [("inline", {}), ("attachment", {"fix": "yes"})])
+async def test_a_copy_keeps_the_text_it_was_made_from_and_an_attachment_follows_aws(
+    ledger_url: URL, kind: Literal["inline", "attachment"], found: dict[str, str]
+) -> None:
+    name = READ_ONLY if kind == "attachment" else str(FIX.object)
+    made, pins = (Made(kind, name, None),), (Pin(READ_ONLY, "v1", "0" * 64),)
+    applied = Applied(ref(FIX), made, "daemon", pins, 1, (), after(0.1))
+    story = Story().mapped().add(defined("fix", None, READ_ONLY), NOON).granted(FIX)
+    story.add(applied, after(0.1))
+    sources = [source("v1", document(action="s3:Get*"), NOON), source("v2", document(), after(1))]
+    assert said(await ask(ledger_url, story, At(after(2)), PUT, *sources)) == found
 
 
 async def test_a_deny_in_one_grant_binds_the_principals_others_and_nobody_else(
