@@ -34,7 +34,7 @@ _TITLES = {
     "overdue": "overdue: denied by AWS already, and not cleaned up yet",
     "stuck": "stuck: a step that does not get done",
     "refused": "refused: nothing of it stands",
-    "missing": "missing: taken away by somebody else",
+    "missing": "missing: taken away by somebody else; `retry GRANT` gives it again",
     "daemon": "of class daemon: only the worker ends it",
     "left": "left: over, and standing because it stood before us",
     "held": "held: grants nothing until released",

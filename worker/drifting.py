@@ -238,8 +238,11 @@ async def _remove_returned_parts(
             unknown.append(extra(None, policy_text(arn), arn))
         else:
             now_in.check_stop()
-            again = _remove_part(now_in, row, arn)
-            await now_in.attempt(("returned", arn), again, row=row)
+            foreign: list[str] = []
+            again = _remove_part(now_in, row, arn, foreign)
+            done = await now_in.attempt(("returned", arn), again, row=row)
+            if foreign or (not done and policy_text(arn) in now_in.view.drift):
+                unknown.append(extra(None, policy_text(arn), arn))
     return unknown
 
 
@@ -255,10 +258,15 @@ async def _remove_again(now_in: Pass, row: GrantRow, principal: Principal, name:
     await _gone_again(now_in, row, [answer], name)
 
 
-async def _remove_part(now_in: Pass, row: GrantRow, arn: str) -> None:
-    """Only what carries our tags: under our path somebody may have made one of such a name."""
+async def _remove_part(now_in: Pass, row: GrantRow, arn: str, foreign: list[str]) -> None:
+    """Only what carries our tags: under our path somebody may have made one of such a name.
+
+    That is put into `foreign`.
+    """
     if await _is_ours(now_in, row, arn):
         await _gone_again(now_in, row, await delete_own(now_in, arn), arn)
+    else:
+        foreign.append(arn)
 
 
 async def _is_ours(now_in: Pass, row: GrantRow, arn: str) -> bool:

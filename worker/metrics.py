@@ -98,7 +98,7 @@ class Metrics:
         )
         self.steps = self._counter(
             "steps",
-            "Steps by their reason: carried out in AWS; those of drift recorded only.",
+            "Steps carried out in AWS, by their reason.",
             "reason",
         )
         self.drift = self._counter("drift_found", "Differences found and recorded.", "drift")

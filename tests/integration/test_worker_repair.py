@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from ledger.events import Applied, DriftFound, DriftRepaired, Left, Sighted, Stuck
+from ledger.events import Applied, DriftFound, DriftRepaired, Left, Removed, Sighted, Stuck
 from ledger.settling import retry, settle
 from tests.support.builders import WORD, Files, at, permanent, temporary
 from tests.support.builders import directory as whole
@@ -97,6 +97,33 @@ async def test_beyond_the_brake_nothing_is_taken_away_until_a_person_has_looked(
     await stage.advance(minutes=15)
     assert not any(stage.attached(principal) for principal in people)
     assert await stage.kinds(Stuck) == ["Stuck"]
+    await stage.verified()
+
+
+@pytest.mark.parametrize("drift", ["warn", "repair"])
+async def test_a_part_of_a_copy_that_is_over_is_taken_away_whoever_has_it(
+    stage: Stage, drift: str
+) -> None:
+    """One without our tags, or of a grant that this ledger never knew, is told and left."""
+    wide = [f"rds:{'x' * 900}{number}" for number in range(9)]
+    own = stage.aws.publish("Wide", OTHER.replace('"a:b"', json.dumps(wide)))
+    soon = [temporary("ana", grant="wide", expires_at=at(1))]
+    policies = {"wide": {"managed_policies": [own]}}
+    iam = await begin(stage, drift, standing=[], windows=soon, policies=policies)
+    first = min(stage.attached(ANA))
+    name, tags = first.rpartition("/")[2], iam.tags(first)
+    await stage.advance_to(at(1.1))
+    assert stage.policies() == set()
+    iam.create_policy(name, "/iam-ledger/", OTHER, tags)
+    iam.create_policy("iam-ledger-aaaaaaaaaaaaaaaa-p1", "/iam-ledger/", OTHER, {})
+    iam.create_policy(name.replace("-p1", "-p2"), "/iam-ledger/", OTHER, {})
+    iam.attach(CI, first)
+    await stage.advance(minutes=15)
+    assert stage.attached(CI) == set()
+    assert stage.policies() == {"iam-ledger-aaaaaaaaaaaaaaaa-p1", name.replace("-p1", "-p2")}
+    assert [event.cause for event in await stage.of(Removed)] == ["expired", "drift"]
+    found = {(event.drift, event.object.rpartition("/")[2]) for event in await stage.of(DriftFound)}
+    assert found == {("extra", each) for each in stage.policies()}
     await stage.verified()
 
 
