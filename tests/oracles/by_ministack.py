@@ -11,6 +11,7 @@ from tests.oracles.cases import Scale
 from tests.oracles.checks import caught, disagreements, told
 from tests.oracles.copies import MUTANTS, copy_of
 from tests.oracles.emulate import Emulator
+from tests.oracles.rows import READ
 from tests.oracles.table import TABLE
 from tests.support.ministack import ministack
 
@@ -38,13 +39,27 @@ def test_every_planted_error_fails_the_table(
     assert [name for name, rows in found.items() if not rows] == []
 
 
+def plain_copy(scale: Scale) -> list[str]:
+    (case,) = [case for case in TABLE if str(case) == "date: none stands"]
+    return copy_of(case, scale, "")
+
+
 def test_a_user_keeps_access_up_to_the_end_and_not_one_call_more(emulator: Emulator) -> None:
-    case = next(case for case in TABLE if str(case) == "date: none stands")
     user = emulator.user()
-    end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
-    emulator.give(user, copy_of(case, Scale(end, timedelta(hours=1)), user.name))
-    before, after = emulator.around(user, case.call, end)
-    assert len(before) > 10
-    assert len(after) > 10
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=4)
+    emulator.give(user, plain_copy(Scale(end, timedelta(hours=1))))
+    before, after = emulator.around(user, READ, end)
+    assert len(before) > 5
+    assert len(after) > 5
+    assert all(before)
+    assert not any(after)
+
+
+def test_a_session_of_a_role_that_began_before_the_end_ends_with_it(emulator: Emulator) -> None:
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=4)
+    (copy,) = plain_copy(Scale(end, timedelta(hours=1)))
+    before, after = emulator.around(emulator.session(copy), READ, end)
+    assert len(before) > 5
+    assert len(after) > 5
     assert all(before)
     assert not any(after)

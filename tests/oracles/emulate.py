@@ -21,6 +21,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tests.oracles.cases import ACCOUNT, ALLOWED, DENIED, TAGS, Asked, Call, Scale
+from tests.oracles.rows import allow
 from tests.support.ministack import Ministack
 
 REGION = "us-east-1"
@@ -104,14 +105,40 @@ class Emulator:
         )
         return User(name, Credentials(key, secret))
 
-    def give(self, user: User, documents: Sequence[str]) -> None:
-        for at, document in enumerate(documents):
+    def give(self, user: User, copy: Sequence[str], beside: Sequence[str] = ()) -> None:
+        """One document inline, several as customer-managed policies attached, as the worker does."""
+        inline = [*copy, *beside] if len(copy) == 1 else beside
+        for at, document in enumerate(inline):
             self.iam(
                 "PutUserPolicy",
                 UserName=user.name,
                 PolicyName=f"document{at}",
                 PolicyDocument=document,
             )
+        for at, document in enumerate(copy if len(copy) > 1 else ()):
+            name = f"{user.name}-p{at}"
+            self.iam("CreatePolicy", PolicyName=name, PolicyDocument=document)
+            arn = f"arn:aws:iam::{ACCOUNT}:policy/{name}"
+            self.iam("AttachUserPolicy", UserName=user.name, PolicyArn=arn)
+
+    def session(self, document: str) -> User:
+        """A session of a new role that has one inline policy, begun now."""
+        person = self.user()
+        name = f"{person.name}-role"
+        trust = allow("sts:AssumeRole", Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:root"})
+        del trust["Resource"]
+        self.iam("CreateRole", RoleName=name, AssumeRolePolicyDocument=_document(trust))
+        self.iam("PutRolePolicy", RoleName=name, PolicyName="copy", PolicyDocument=document)
+        self.give(person, [_document(allow("sts:AssumeRole"))])
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        asked = {"Action": "AssumeRole", "Version": "2011-06-15", "RoleArn": arn}
+        body = urlencode({**asked, "RoleSessionName": "session"}).encode()
+        made = ElementTree.fromstring(self._done(person.credentials, "POST", "sts", "/", body))  # noqa: S314  # our own server
+        key, secret, token = (
+            made.findtext(f".//{{*}}{field}", "")
+            for field in ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        )
+        return User(name, Credentials(key, secret, token))
 
     def iam(self, action: str, **parameters: str) -> str:
         body = urlencode({"Action": action, "Version": "2010-05-08", **parameters})
@@ -136,7 +163,7 @@ class Emulator:
         end = (datetime.now(UTC) + lead + 2 * unit).replace(microsecond=0) + timedelta(seconds=1)
         scale = Scale(end, unit)
         for user, (case, make) in zip(users, asked, strict=True):
-            self.give(user, [*make(case, scale, user.name), *case.beside_texts(scale, user.name)])
+            self.give(user, make(case, scale, user.name), case.beside_texts(scale, user.name))
         found = ["" for _ in asked]
         edges = [scale.start, end - unit, end, end + unit, end + 9 * unit]
         for begin, over in zip([None, *edges[:-1]], edges, strict=True):
@@ -161,6 +188,10 @@ class Emulator:
             elif began >= end:
                 after.append(verdict)
         return before, after
+
+
+def _document(statement: Mapping[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def _wait_until(instant: datetime | None) -> None:
