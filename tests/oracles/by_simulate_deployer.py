@@ -149,6 +149,17 @@ def test_a_document_that_allowed_more_would_be_found() -> None:
     assert "user/stranger" not in allowed
 
 
+def test_the_document_of_the_scripts_before_us_would_be_found() -> None:
+    """Their README's own: it may make itself administrator."""
+    attach = ["iam:AttachUserPolicy", "iam:AttachRolePolicy", "iam:PutUserPolicy"]
+    seeds = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": attach, "Resource": "*"}],
+    }
+    itself = [attaching("Attach", "role", "infra/Deployer", ADMIN)]
+    assert wrong(itself, verdicts(seeds, itself), DENIED) != []
+
+
 def test_with_a_boundary_nobody_without_it_is_given_anything() -> None:
     ceiling = f"{IAM}policy/ceiling"
     bounded = replace(SCOPE, boundary="arn:aws:iam::*:policy/ceiling")

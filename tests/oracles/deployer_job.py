@@ -48,7 +48,7 @@ TOLD_OTHERWISE = {
 }
 """Without the first the account's raised quota is not known; the second is part of a creation."""
 
-EXPIRY_S = 12
+EXPIRY_S = 25
 """Longer than two passes over one account take."""
 
 State = dict[str, tuple[list[str], list[str]]]
