@@ -106,7 +106,7 @@ class Emulator:
         return User(name, Credentials(key, secret))
 
     def give(self, user: User, copy: Sequence[str], beside: Sequence[str] = ()) -> None:
-        """One document inline, several as customer-managed policies attached, as the worker does."""
+        """One document inline, several as customer-managed policies, attached."""
         inline = [*copy, *beside] if len(copy) == 1 else beside
         for at, document in enumerate(inline):
             self.iam(
