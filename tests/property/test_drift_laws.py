@@ -29,7 +29,7 @@ WIDE = [f"rds:{'x' * 900}{number}" for number in range(9)]
 
 STORIES = settings(
     deadline=None,
-    max_examples=3,
+    max_examples=2,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
