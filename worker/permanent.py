@@ -1,13 +1,16 @@
 """Giving access until somebody revokes it: attachments, of the policy of ours and of AWS's own."""
 
+from collections.abc import Sequence
+
 from ledger.events import Made
 from ledger.project import GrantRow
 from ledger.state import DefinedPolicy
 from worker.account import Answer, PrincipalState
 from worker.attaching import attach, droppable, sight
 from worker.desired import is_ours, pin_of, wanted_attachments, whose
+from worker.errors import AwsRefused
 from worker.forms import CannotStand
-from worker.outcomes import record_applied
+from worker.outcomes import TEXT_REFUSED, record_applied
 from worker.passing import Pass
 from worker.plan import Reason
 from worker.room import attachments_message, room_of
@@ -16,7 +19,7 @@ from worker.room import attachments_message, room_of
 async def write_permanent(
     now_in: Pass, row: GrantRow, defined: DefinedPolicy, state: PrincipalState, reason: Reason
 ) -> None:
-    """Raises CannotStand where the principal has no slots for it."""
+    """Raises CannotStand where the principal has no slots for it, by its numbers or by AWS."""
     wanted = wanted_attachments(now_in.view, defined.policy)
     dropped = [
         arn
@@ -32,7 +35,27 @@ async def write_permanent(
             for arn in defined.policy.managed_policies
         ]
     )
-    # What is new first, so that nobody waits between the two; the other way where slots are short.
+    try:
+        answers = await _carry_out(now_in, row, wanted, dropped, state)
+    except AwsRefused as error:
+        if error.code in TEXT_REFUSED:
+            await now_in.refresh()  # what was sighted meanwhile is ours to take away
+            raise CannotStand(error.code, f"AWS refused it: {error.message}") from error
+        raise
+    made = tuple(Made("attachment", arn, None) for arn in wanted)
+    await record_applied(
+        now_in, row, defined, reason, state=state, made=made, pins=pins, answers=answers
+    )
+
+
+async def _carry_out(
+    now_in: Pass,
+    row: GrantRow,
+    wanted: Sequence[str],
+    dropped: Sequence[str],
+    state: PrincipalState,
+) -> list[Answer]:
+    """What is new first, so that nobody waits; the other way where slots are short."""
     limit = now_in.context.limits.attached_max(state.principal)
     tight = len(state.attached | set(wanted)) > limit
     answers: list[Answer] = []
@@ -46,10 +69,7 @@ async def write_permanent(
             answers.append(await attach(now_in, row, arn))
     if not tight:
         answers += [await now_in.aws.detach(row.grant.principal, arn) for arn in dropped]
-    made = tuple(Made("attachment", arn, None) for arn in wanted)
-    await record_applied(
-        now_in, row, defined, reason, state=state, made=made, pins=pins, answers=answers
-    )
+    return answers
 
 
 def _check_slots(

@@ -334,6 +334,24 @@ async def test_the_old_text_of_our_policy_is_withdrawn_where_aws_refuses_the_new
     await stage.verified()
 
 
+async def test_permanent_access_that_aws_has_no_slot_for_is_refused_and_nothing_of_it_stays(
+    stage: Stage,
+) -> None:
+    """As where the account's quota is smaller than it told, or somebody was quicker."""
+    arns = [stage.aws.publish(name, document(READ)) for name in ("First", "Second")]
+    stage.aws.fail("refused", "attach", about="Second", code="LimitExceeded")
+    policies: dict[str, Entry] = {"look": {"managed_policies": arns}}
+    await stage.ingest(directory(policies=policies, standing=[permanent("ana")]))
+    await stage.start(resync_every=timedelta(minutes=10))
+    assert stage.attached(ANA) == set()
+    (refused,) = await stage.of(Refused)
+    assert (refused.code, await stage.of(Stuck)) == ("LimitExceeded", [])
+    stage.aws.heal()
+    await stage.advance(minutes=11)
+    assert stage.attached(ANA) == set(arns)
+    await stage.verified()
+
+
 async def test_a_policy_of_ours_that_cannot_be_touched_is_told_and_withdraws_nothing(
     stage: Stage,
 ) -> None:
