@@ -169,6 +169,11 @@ class _Printing:
             case _:
                 text = _shown(document)
         self._check_size(document, "write fewer and broader patterns into `managed_principals`")
+        if self.asked.hub_role is None and self.asked.output == "json":
+            self.session.terminal.hint(
+                "the worker's own role is not named: give --hub-role-arn, and no deployer of its "
+                "account can change it"
+            )
         return text
 
     def _hub(self) -> str:

@@ -71,8 +71,10 @@ def test_the_settings_say_what_a_deployer_may_change(config: Path) -> None:
 
 
 def test_its_size_is_told_beside_it(config: Path) -> None:
-    ran = Shell().run("deployer-policy", config)
-    assert ran.err.endswith(" of the 6,144 characters of a managed policy\n")
+    size, hub = Shell().run("deployer-policy", config).err.splitlines()
+    assert size.endswith(" of the 6,144 characters of a managed policy")
+    assert "give --hub-role-arn" in hub
+    assert len(Shell().run("deployer-policy", config, "--hub-role-arn", HUB).err.splitlines()) == 1
     assert Shell().run("deployer-policy", config, "-q").err == ""
 
 
