@@ -63,8 +63,10 @@ class ImaginedLedger:
                 made.append(Recorded(at, now, draft.event, draft.provenance, key, ""))
         self.words = self.words.after(made)
         self.events += [item.event for item in made]
-        touched = {key for item in made if (key := row_key(item.event)) is not None}
-        self.turns |= {key: self.words.rows[key] for key in touched if key in self.words.rows}
+        for item in made:
+            turn = row_key(item.event)
+            if turn is not None and turn in self.words.rows:
+                self.turns[turn] = self.words.rows[turn]
         positions = tuple(item.position for item in made)
         return Appended(positions, tuple(made), self.words.position)
 

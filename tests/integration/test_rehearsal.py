@@ -135,7 +135,6 @@ SCENES = {
         since=_a_foreigner_and_no_room,
     ),
     "what somebody took away by hand": Scene(LOOKING, LOOKING, _by_hand),
-    "nothing to do": Scene(LOOKING, LOOKING),
     "what takes several policies, and what only the worker ends": Scene(
         directory(
             policies={
@@ -160,9 +159,6 @@ SCENES = {
             policies={"look": policy(managed_policies=[DENYING])}, standing=[permanent("ana")]
         ),
         first=_attached_before,
-    ),
-    "an end that is to come": Scene(
-        directory(windows=[temporary(starts_at=at(2), expires_at=at(3))])
     ),
 }
 
