@@ -143,25 +143,35 @@ def choose(asked: Asked, room: Room) -> Form:
         try:
             copies[part] = _copy(asked, part)
         except NotCopyable as reason:
-            if asked.policy.enforcement != "daemon":
+            if not _attachable(asked, part):
                 raise CannotStand("not-copyable", _not_copyable(asked, part, reason)) from reason
             untimed.append(part)
     sizes = {part: minify(copy).size for part, copy in copies.items()}
-    leaving = sorted(copies, key=lambda part: sizes[part], reverse=True)
+    leaving = [part for part in copies if _attachable(asked, part)]
+    leaving.sort(key=lambda part: sizes[part], reverse=True)
     while True:
         timed = [statement for part in asked.parts if part in copies for statement in copies[part]]
         objects = _objects(asked, room, timed, [part.arn for part in untimed])
         if objects is not None:
             pins = tuple(part.pin for part in asked.parts if part.pin is not None)
             return Form(objects, pins)
-        if asked.policy.enforcement != "daemon":
-            raise CannotStand("no-room", _no_room(asked, room, timed))
         if not copies:
             more = len({part.arn for part in untimed} - room.attached)
             raise CannotStand("attachment-slots", attachments_message(asked.policy, room, more))
+        if not leaving:
+            raise CannotStand("no-room", _no_room(asked, room, timed))
         largest = leaving.pop(0)
         del copies[largest]
         untimed.append(largest)
+
+
+def _attachable(asked: Asked, part: Part) -> bool:
+    """Whether it may stand without a copy: then only the worker ends it.
+
+    What AWS wrote asks for no second factor, so where the policy does it is copied or not given.
+    """
+    mfa_lost = asked.policy.require_mfa and part.pin is not None
+    return asked.policy.enforcement == "daemon" and not mfa_lost
 
 
 def _copy(asked: Asked, part: Part) -> tuple[Statement, ...]:
@@ -208,8 +218,14 @@ def _objects(
 def _not_copyable(asked: Asked, part: Part, reason: NotCopyable) -> str:
     return (
         f"`{asked.policy.name}` cannot be granted for a time, because AWS could not end it: of "
-        f"{part.title}, {reason}. Take it out, or let the policy say `enforcement: daemon`"
+        f"{part.title}, {reason}. Take it out{_or_daemon(asked)}"
     )
+
+
+def _or_daemon(asked: Asked) -> str:
+    """What else would help, where it is not said already."""
+    said = asked.policy.enforcement == "daemon"
+    return "" if said else ", or let the policy say `enforcement: daemon`"
 
 
 def _no_room(asked: Asked, room: Room, timed: Sequence[Statement]) -> str:
@@ -234,7 +250,4 @@ def _no_room(asked: Asked, room: Room, timed: Sequence[Statement]) -> str:
             f", and the account has room for {room.policies_free:,} more customer-managed policies "
             f"of {room.policies_max:,}"
         )
-    return (
-        f"{said}. Free some of it, ask for a smaller policy, or let the policy say "
-        "`enforcement: daemon`"
-    )
+    return f"{said}. Free some of it, ask for a smaller policy{_or_daemon(asked)}"

@@ -120,6 +120,22 @@ def test_of_what_does_not_fit_the_largest_goes_first() -> None:
     assert (tight.untimed, kinds(tight)[0]) == ((f"{AWS}S1", f"{AWS}S2"), "inline")
 
 
+@pytest.mark.parametrize(("theirs", "code"), [(DENYING, "not-copyable"), (HUGE, "no-room")])
+def test_what_aws_wrote_is_never_attached_past_the_second_factor_that_its_policy_asks_for(
+    theirs: str, code: str
+) -> None:
+    without = asked(SMALL, theirs, daemon=True)
+    assert choose(without, room()).untimed == (f"{AWS}S1",)
+    with_mfa = replace(without, policy=replace(without.policy, require_mfa=True))
+    with pytest.raises(CannotStand) as refused:
+        choose(with_mfa, room())
+    assert refused.value.code == code
+    assert "let the policy say" not in refused.value.message
+    alone = asked(theirs, daemon=True)
+    alone = replace(alone, policy=replace(alone.policy, require_mfa=True))
+    assert choose(alone, room()).untimed == (OWN,), "its own text carries the condition"
+
+
 def test_an_attachment_that_stands_anyway_takes_no_slot() -> None:
     standing = [*others(9), f"{AWS}S1"]
     assert choose(asked(SMALL, DENYING, daemon=True), room(attached=standing)).untimed
