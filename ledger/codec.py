@@ -43,9 +43,9 @@ def kind_of(event_type: type) -> str:
 KINDS: dict[str, type] = {kind_of(member): member for member in get_args(Event)}
 _KIND_OF: dict[type, str] = {member: kind for kind, member in KINDS.items()}
 
-PROVENANCES_MAX = 1_024
-"""Whose texts are kept in mind while a ledger is looked through: a worker's pass has one for all.
-"""
+TEXTS_MAX = 1_024
+"""Provenances and objects whose texts are kept in mind: a worker's pass has one provenance for all,
+and so has an attachment for all who have it."""
 
 
 instant_text = values.instant_text
@@ -232,6 +232,7 @@ def encode_provenance(provenance: Provenance) -> str:
     return dumps(plain(provenance))
 
 
+@lru_cache(TEXTS_MAX)
 def decode_provenance(text: str) -> Provenance:
     return cast("Provenance", reader(Provenance)(orjson.loads(text)))
 
@@ -270,7 +271,7 @@ def as_written(rest: tuple[Any, ...]) -> Said | None:
     return Said(event, provenance, cause)
 
 
-@lru_cache(PROVENANCES_MAX)
+@lru_cache(TEXTS_MAX)
 def _exact_provenance(text: str) -> Provenance:
     """ValueError where it is not what `encode_provenance` says."""
     value = orjson.loads(text)
@@ -290,6 +291,7 @@ class _MadeAndPins:
     pins: tuple[events.Pin, ...]
 
 
+@lru_cache(TEXTS_MAX)
 def decode_made(text: str) -> tuple[tuple[events.Made, ...], tuple[events.Pin, ...]]:
     value = cast("_MadeAndPins", reader(_MadeAndPins)(orjson.loads(text)))
     return value.made, value.pins

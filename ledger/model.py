@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Literal, NewType
 
 AccountId = NewType("AccountId", str)
@@ -87,6 +88,9 @@ PRINCIPAL_KINDS: dict[PrincipalKind, KindFacts] = {
 
 _KINDS = {kind.value: kind for kind in PrincipalKind}
 
+PRINCIPALS_MAX = 65_536
+"""Whose texts are kept in mind: a company's users, roles and groups."""
+
 DEPLOYER_KIND = PrincipalKind.ROLE
 """What a `deployer_role` is."""
 
@@ -137,6 +141,7 @@ class Principal:
         return f"{self.kind}/{self.name}"
 
 
+@lru_cache(PRINCIPALS_MAX)
 def parse_principal(text: str) -> Principal:
     """The inverse of `str(principal)`; ValueError on anything else."""
     word, slash, name = text.partition("/")

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -31,9 +31,6 @@ LATER: dict[type, tuple[str, ...]] = {
 }
 """Fields that came after the first rows. Where one has its default it is left out of the row, which
 then is, byte for byte, what it always was. Of a provenance only what is known was ever said."""
-
-PRINCIPALS_MAX = 65_536
-"""Whose texts are kept in mind: a company's users, roles and groups."""
 
 Read = Callable[[Any], Any]
 
@@ -280,7 +277,7 @@ def _exactly(shape: _Shape) -> Read | None:
     if shape.kind is datetime:
         return _exact_instant
     if shape.kind is Principal:
-        return _exact_principal
+        return parse_principal  # which takes no other text than `str` gives
     if shape.kind is tuple:
         items = [_Shape.of(item) for item in shape.items]
         return _exact_many(items[0]) if shape.many else _exact_each(items)
@@ -317,11 +314,3 @@ def _exact_instant(text: str) -> datetime:
     if not (len(text) == 20 and text[4::3] == "--T::Z") and instant_text(instant) != text:
         raise Unlike(text)
     return instant
-
-
-@lru_cache(PRINCIPALS_MAX)
-def _exact_principal(text: str) -> Principal:
-    principal = parse_principal(text)
-    if str(principal) != text:
-        raise Unlike(text)
-    return principal

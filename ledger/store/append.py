@@ -50,14 +50,15 @@ class Appended:
     head: int
 
 
+_HEAD = (
+    select(events.c.position, events.c.hash, events.c.recorded_at)
+    .order_by(events.c.position.desc())
+    .limit(1)
+)
+
+
 async def read_head(connection: AsyncConnection) -> Head:
-    row = (
-        await connection.execute(
-            select(events.c.position, events.c.hash, events.c.recorded_at)
-            .order_by(events.c.position.desc())
-            .limit(1)
-        )
-    ).first()
+    row = (await connection.execute(_HEAD)).first()
     if row is None:
         return Head(0, GENESIS, None)
     return Head(row.position, row.hash, instant_of(row.recorded_at))

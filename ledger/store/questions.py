@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -34,7 +35,7 @@ from ledger.rows import row_of
 from ledger.schema import events, grants, latest
 from ledger.state import Unreadable
 from ledger.store.append import chunks, read_head
-from ledger.store.reads import Filter, provenance_of, read_events, recorded_of
+from ledger.store.reads import Filter, by_name, provenance_of, read_events, recorded_of
 
 _TICK = timedelta(microseconds=1)
 
@@ -68,28 +69,32 @@ class History:
 
 
 async def position_at(connection: AsyncConnection, instant: datetime) -> int:
-    """The newest position recorded at or before `instant`; 0 when nothing was.
+    """The newest position recorded at or before `instant`; 0 when nothing was."""
+    found = await connection.execute(_POSITION_AT, {"instant": microseconds(instant)})
+    return int(found.scalar_one())
 
-    `recorded_at` never goes backwards and positions are dense, so that halving finds it in about
-    25 look-ups among ten million: all in one statement, since asking takes longer than finding.
-    """
+
+def _position_at() -> Select[Any]:
+    """`recorded_at` never goes backwards and positions are dense, so that halving finds it in about
+    25 look-ups among ten million: all in one statement, since asking takes longer than finding."""
     head = select(func.coalesce(func.max(events.c.position), 0)).scalar_subquery()
     halving = select(literal(0, BigInteger).label("low"), head.label("high")).cte(
         "halving", recursive=True
     )
     middle = (halving.c.low + halving.c.high + 1) // 2
     at = select(events.c.recorded_at).where(events.c.position == middle).scalar_subquery()
-    early = at <= microseconds(instant)
+    early = at <= bindparam("instant", type_=BigInteger)
     halving = halving.union_all(
         select(
             case((early, middle), else_=halving.c.low),
             case((early, halving.c.high), else_=middle - 1),
         ).where(halving.c.low < halving.c.high)
     )
-    found = await connection.execute(
-        select(halving.c.low).where(halving.c.low == halving.c.high).limit(1)
-    )
-    return int(found.scalar_one())
+    return select(halving.c.low).where(halving.c.low == halving.c.high).limit(1)
+
+
+_POSITION_AT = _position_at()
+"""Made once: that took as long as asking."""
 
 
 async def who_has_access(
@@ -190,7 +195,7 @@ async def events_of(
         query = select(events).where(events.c.grant_id.in_(some))
         if upto is not None:
             query = query.where(events.c.position <= upto)
-        for row in (await connection.execute(query)).mappings():
+        for row in by_name(await connection.execute(query)):
             key = (GrantId(row["grant_id"]), int(row["turn"]))
             if key in wanted:
                 found.setdefault(key, []).append(recorded_of(row))
@@ -322,7 +327,7 @@ def _prefix(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]:
 async def find(connection: AsyncConnection, where: Sequence[ColumnElement[bool]]) -> list[Found]:
     """The grants that meet `where`; ChainBroken where one of them cannot be read."""
     result = await connection.execute(_query(where))
-    return sorted((_found_of(columns) for columns in result.mappings()), key=_order)
+    return sorted((_found_of(columns) for columns in by_name(result)), key=_order)
 
 
 async def find_readable(
@@ -331,7 +336,7 @@ async def find_readable(
     """The same for those who must go on with what can be read, and what could not be."""
     found: list[Found] = []
     unreadable: list[Unreadable] = []
-    for columns in (await connection.execute(_query(where))).mappings():
+    for columns in by_name(await connection.execute(_query(where))):
         try:
             found.append(_found_of(columns))
         except ChainBroken as error:
@@ -339,13 +344,14 @@ async def find_readable(
     return sorted(found, key=_order), unreadable
 
 
+_EVERY_GRANT = select(grants, events.c.provenance.label("granted_provenance")).join(
+    events, events.c.position == grants.c.granted_position, isouter=True
+)
+"""A grant whose event is gone is found all the same: nobody may vanish from an answer."""
+
+
 def _query(where: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    """A grant whose event is gone is found all the same: nobody may vanish from an answer."""
-    return (
-        select(grants, events.c.provenance.label("granted_provenance"))
-        .join(events, events.c.position == grants.c.granted_position, isouter=True)
-        .where(and_(*where))
-    )
+    return _EVERY_GRANT.where(*where)
 
 
 def _found_of(columns: Mapping[Any, Any]) -> Found:

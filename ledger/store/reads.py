@@ -3,12 +3,12 @@
 Every function takes a connection inside a transaction: what it answers is of one instant.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import CursorResult, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.codec import Envelope, decode, decode_provenance, instant_of
@@ -111,7 +111,7 @@ async def stream_columns(
 async def read_events(connection: AsyncConnection, query: Select[Any]) -> tuple[Recorded, ...]:
     """The events that `query` (a select over `events`) finds, in its order."""
     result = await connection.execute(query)
-    return tuple(recorded_of(row) for row in result.mappings())
+    return tuple(recorded_of(row) for row in by_name(result))
 
 
 async def events_at(connection: AsyncConnection, positions: Sequence[int]) -> dict[int, Recorded]:
@@ -203,13 +203,20 @@ async def _newest_rows(
     return (await connection.execute(query)).mappings().all()
 
 
+def by_name(result: CursorResult[Any]) -> Iterator[dict[str, Any]]:
+    """Rows as dictionaries: of a row of forty columns each look-up costs less than in a mapping
+    that asks its row."""
+    names = tuple(result.keys())
+    return (dict(zip(names, row, strict=True)) for row in result)
+
+
 async def read_grants(connection: AsyncConnection, query: Select[Any]) -> tuple[GrantRow, ...]:
     """The rows that `query` (a select over `grants`) finds, in its order.
 
     ChainBroken where one of them cannot be read.
     """
     result = await connection.execute(query)
-    return tuple(row_of(columns) for columns in result.mappings())
+    return tuple(row_of(columns) for columns in by_name(result))
 
 
 async def read_grants_readable(
@@ -218,7 +225,7 @@ async def read_grants_readable(
     """The same for those who must go on with what can be read, and what could not be."""
     rows: list[GrantRow] = []
     unreadable: list[Unreadable] = []
-    for columns in (await connection.execute(query)).mappings():
+    for columns in by_name(await connection.execute(query)):
         try:
             rows.append(row_of(columns))
         except ChainBroken as error:
