@@ -28,10 +28,11 @@ from tests.oracles.deployer_world import (
     make_hub,
     people_of,
     window,
+    without,
 )
 from tests.support.ministack import ministack
 
-PLAIN, ADOPTING, BOUNDED, READING = (AccountId(f"20000000000{n}") for n in range(4))
+PLAIN, ADOPTING, BOUNDED, READING, STACKED = (AccountId(f"20000000000{n}") for n in range(5))
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 OURS, FOREIGN = (f"arn:aws:iam::{PLAIN}:policy/{name}" for name in ("iam-ledger/ours", "guard"))
 NAME = DEPLOYER.rpartition("/")[2]
@@ -60,7 +61,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         READING: ("--read-only",),
     }
     with ministack(as_aws=True) as server:
-        found = World(server, folder, dict.fromkeys(options), policies=dict(POLICIES))
+        accounts = dict.fromkeys([*options, STACKED])
+        found = World(server, folder, accounts, policies=dict(POLICIES))
         found.write()
         make_hub(found)
         trust = found.printed("--trust", "--hub-role-arn", HUB_ROLE)
@@ -175,6 +177,28 @@ def test_the_hub_may_enter_deployers_and_do_nothing_else(world: World) -> None:
     assert denied(iam.put_role_policy, RoleName="iam-ledger-worker", **PUT)
 
 
+@pytest.mark.parametrize("action", ["sts:AssumeRole", "sts:SetSourceIdentity"])
+def test_without_either_action_of_either_side_nobody_enters(world: World, action: str) -> None:
+    iam, account = world.root(HUB), world.root(PLAIN)
+    hub, trust = world.printed("--hub"), world.printed("--trust", "--hub-role-arn", HUB_ROLE)
+    sts = world.server.client("sts", *hub_keys(world.server))
+    into = {"RoleArn": f"arn:aws:iam::{PLAIN}:role/{DEPLOYER}", "RoleSessionName": "thief"}
+    into |= {"ExternalId": EXTERNAL_ID, "SourceIdentity": SOURCE_IDENTITY}
+
+    def give(hub: Any, trust: Any) -> None:
+        document = json.dumps(hub)
+        iam.put_role_policy(RoleName="iam-ledger-worker", PolicyName="hub", PolicyDocument=document)
+        account.update_assume_role_policy(RoleName=NAME, PolicyDocument=json.dumps(trust))
+
+    less = [each for each in trust["Statement"] if each["Action"] != action]
+    give(without(hub, action), trust)
+    assert denied(sts.assume_role, **into)
+    give(hub, {**trust, "Statement": less})
+    assert denied(sts.assume_role, **into)
+    give(hub, trust)
+    assert not denied(sts.assume_role, **into)
+
+
 def test_no_other_role_of_the_hubs_account_may_enter(world: World) -> None:
     root = world.root(HUB)
     root.create_role(RoleName="neighbour", AssumeRolePolicyDocument=TRUST)
@@ -190,6 +214,38 @@ def test_no_other_role_of_the_hubs_account_may_enter(world: World) -> None:
     )
     role = f"arn:aws:iam::{PLAIN}:role/{DEPLOYER}"
     assert denied(sts.assume_role, RoleArn=role, RoleSessionName="thief", ExternalId=EXTERNAL_ID)
+
+
+# --- templates ------------------------------------------------------------------------------------
+
+
+def deploy(world: World, account: str, template: Any, **parameters: str) -> None:
+    given = [{"ParameterKey": key, "ParameterValue": text} for key, text in parameters.items()]
+    stacks = world.server.client("cloudformation", account)
+    stacks.create_stack(
+        StackName="iam-ledger",
+        TemplateBody=json.dumps(template),
+        Parameters=given,
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    stacks.get_waiter("stack_create_complete").wait(
+        StackName="iam-ledger", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+
+
+def test_a_stack_makes_the_role_that_the_documents_describe(world: World) -> None:
+    template = world.printed("-o", "cloudformation")
+    deploy(world, STACKED, template, HubRoleArn=HUB_ROLE)
+    root = world.root(STACKED)
+    role = root.get_role(RoleName=NAME)["Role"]
+    assert role["Arn"] == f"arn:aws:iam::{STACKED}:role/{DEPLOYER}"
+    trust = world.printed("--trust", "--hub-role-arn", HUB_ROLE)
+    assert role["AssumeRolePolicyDocument"] == trust
+    (name,) = root.list_role_policies(RoleName=NAME)["PolicyNames"]
+    document = root.get_role_policy(RoleName=NAME, PolicyName=name)["PolicyDocument"]
+    assert document == world.printed("--hub-role-arn", HUB_ROLE)
+    root.create_user(UserName="ana", Path="/people/")
+    assert not denied(world.enter(STACKED).put_user_policy, UserName="ana", **PUT)
 
 
 # --- other deployers ------------------------------------------------------------------------------
