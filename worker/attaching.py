@@ -49,7 +49,8 @@ async def sight(now_in: Pass, row: GrantRow, arn: str, state: PrincipalState) ->
     own doing. Nor of what was taken over since the grant. All of it is asked anew of a principal
     made anew. A temporary grant tells of each that is not there: only the worker will end it.
     """
-    view, principal, present = now_in.view, row.grant.principal, arn in state.attached
+    principal, present = row.grant.principal, arn in state.attached
+    view = now_in.view_of(principal)
     first = row.grant.temporary and not present
     if (principal.key, arn) in now_in.sighted and not first:
         return

@@ -89,9 +89,12 @@ async def refuse(
     """
     answers: list[Answer] = []
     if row.grant.object is None:
-        held = droppable(now_in.view, [row], now_in.now)
+        held = droppable(now_in.view_of(row.grant.principal), [row], now_in.now)
         answers, _ = await take_away(now_in, row.grant.principal, detach=held)
-    elif row.written_position is not None or len(same_name(now_in.view, row)) == 1:
+    elif (
+        row.written_position is not None
+        or len(same_name(now_in.view_of(row.grant.principal), row)) == 1
+    ):
         answers = await _take_copies(now_in, row, defined, state)
     event = Refused(
         ref(row.grant),
@@ -116,7 +119,9 @@ async def _take_copies(
     inline = [name] if name is not None and name in state.inline else []
     parts = await found_parts(now_in, row, state)
     attachments = [
-        arn for arn in droppable(now_in.view, [row], now_in.now) if arn in state.attached
+        arn
+        for arn in droppable(now_in.view_of(row.grant.principal), [row], now_in.now)
+        if arn in state.attached
     ]
     attached = [arn for arn in parts if arn in state.attached]
     if row.written_position is None and (inline or attached or attachments):

@@ -86,7 +86,7 @@ async def attached_parts(now_in: Pass, row: GrantRow, state: PrincipalState) -> 
 
 def recorded_parts(now_in: Pass, row: GrantRow) -> frozenset[str]:
     """The parts that stand by evidence for `row`, or for what it continues."""
-    rows = same_name(now_in.view, row)
+    rows = same_name(now_in.view_of(row.grant.principal), row)
     return frozenset(made.name for each in rows for made in each.made if made.kind == "policy")
 
 

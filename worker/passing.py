@@ -4,6 +4,7 @@ Invariant: one refused step delays no other; what failed is remembered, told onc
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,8 +12,8 @@ from typing import Literal
 
 import structlog
 
+from ledger.events import Adopted, Sighted, Stuck, Unstuck, ref
 from ledger.events import Evidence as EvidenceEvent
-from ledger.events import Stuck, Unstuck, ref
 from ledger.model import AccountId, Principal, Team
 from ledger.project import GrantRow
 from ledger.state import AccountView
@@ -78,10 +79,18 @@ class Pass:
     """When what this pass has read differing could be believed."""
     sighted: set[tuple[str, str]] = field(default_factory=set)
     """(principal's key, ARN) of attachments looked at by this pass before its first attach."""
+    _by_principal: tuple[AccountView, dict[str, AccountView]] | None = None
 
     @property
     def now(self) -> datetime:
         return self.context.now()
+
+    def view_of(self, principal: Principal) -> AccountView:
+        """The view without other principals' grants and sightings, which is quick to go through."""
+        if self._by_principal is None or self._by_principal[0] is not self.view:
+            self._by_principal = (self.view, by_principal(self.view))
+        nobody = replace(self.view, rows=(), sightings={}, adopted={})
+        return self._by_principal[1].get(principal.key, nobody)
 
     async def attempt(
         self,
@@ -205,6 +214,24 @@ class Pass:
         """
         if self.view.unreadable:
             raise PassAbandoned(f"unreadable: {self.view.unreadable[0].message}")
+
+
+def by_principal(view: AccountView) -> dict[str, AccountView]:
+    """`view` as it concerns each principal that has grants in it."""
+    rows: dict[str, list[GrantRow]] = defaultdict(list)
+    for row in view.rows:
+        rows[row.grant.principal.key].append(row)
+    sightings: dict[str, dict[str, Sighted]] = defaultdict(dict)
+    for name, seen in view.sightings.items():
+        sightings[seen.grant.principal.key][name] = seen
+    adopted: dict[str, dict[str, tuple[Adopted, int]]] = defaultdict(dict)
+    for name, (word, position) in view.adopted.items():
+        if word.principal is not None:
+            adopted[word.principal.key][name] = (word, position)
+    return {
+        key: replace(view, rows=tuple(some), sightings=sightings[key], adopted=adopted[key])
+        for key, some in rows.items()
+    }
 
 
 def _same_cause(code: str, error: AwsError) -> bool:

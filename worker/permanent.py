@@ -23,7 +23,7 @@ async def write_permanent(
     wanted = wanted_attachments(now_in.view, defined.policy)
     dropped = [
         arn
-        for arn in droppable(now_in.view, [row], now_in.now)
+        for arn in droppable(now_in.view_of(row.grant.principal), [row], now_in.now)
         if arn not in wanted and any(made.name == arn for made in row.made)
     ]
     _check_slots(now_in, row, defined, state, frozenset(dropped))
@@ -85,7 +85,7 @@ def _check_slots(
         own_inline=None,
         own_managed=dropped,
         own_policies=0,
-        whose=whose(now_in.view, row.grant.principal),
+        whose=whose(now_in.view_of(row.grant.principal), row.grant.principal),
     )
     more = len(set(wanted_attachments(now_in.view, defined.policy)) - room.attached)
     if more > room.attached_free:

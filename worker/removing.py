@@ -62,7 +62,7 @@ def _due(now_in: Pass) -> list[GrantRow]:
 
 async def remove(now_in: Pass, row: GrantRow) -> None:
     """Takes away what stands for `row` and records it; does nothing while a successor is due."""
-    match removal_of(now_in.view, row, now_in.now):
+    match removal_of(now_in.view_of(row.grant.principal), row, now_in.now):
         case Waits():
             now_in.waiting.add(row.key)
         case Replaced(successor):

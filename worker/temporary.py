@@ -103,11 +103,11 @@ async def _asked(now_in: Pass, row: GrantRow, defined: DefinedPolicy) -> Asked:
 
 
 async def _standing(now_in: Pass, row: GrantRow, state: PrincipalState) -> _Standing:
-    rows = same_name(now_in.view, row)
+    rows = same_name(now_in.view_of(row.grant.principal), row)
     attached = await attached_parts(now_in, row, state)
     return _Standing(
         parts=recorded_parts(now_in, row).union(attached),
-        attachments=frozenset(droppable(now_in.view, rows, now_in.now)),
+        attachments=frozenset(droppable(now_in.view_of(row.grant.principal), rows, now_in.now)),
     )
 
 
@@ -118,7 +118,7 @@ def _room(now_in: Pass, row: GrantRow, state: PrincipalState, standing: _Standin
         own_inline=row.grant.object,
         own_managed=standing.managed,
         own_policies=len(standing.parts),
-        whose=whose(now_in.view, row.grant.principal),
+        whose=whose(now_in.view_of(row.grant.principal), row.grant.principal),
     )
 
 

@@ -20,6 +20,7 @@ from tests.unit.worker.views import (
     view,
     written,
 )
+from worker.passing import by_principal
 from worker.plan import (
     Remove,
     Replaced,
@@ -277,3 +278,23 @@ def test_what_was_refused_for_its_policys_text_is_tried_again_when_that_is_writt
     assert outstanding(refused, policy=fix(), made=written()).grants == ()
     healed = replace(view(refused, policy=fix(), made=written()), object_positions={FIX: 11})
     assert len(plan(healed, LATER, retry_refused=False).grants) == 1
+
+
+def test_of_other_principals_nothing_is_needed_to_know_how_a_grant_goes() -> None:
+    rows = [
+        row(f"{who}-{name}", who=who, written=True, **more)
+        for who in ("user/ana", "group/ana", "user/Bob")
+        for name, more in {
+            "over": {"ends": 1, "made": [part(), attachment(READ_ONLY)]},
+            "shares": {"ends": 4, "made": [attachment(READ_ONLY)]},
+            "revoked": {"revoked": 0.5, "made": [attachment()]},
+            "next": {"ends": 6, "object": f"iam-ledger-{who}-over"},
+        }.items()
+    ]
+    seen = [sighting(each, present=number % 2 == 0) for number, each in enumerate(rows)]
+    whole = view(*rows, policy=fix(None, READ_ONLY), sighted=seen)
+    some = by_principal(whole)
+    assert sum(len(each.rows) for each in some.values()) == len(rows)
+    for each in rows:
+        mine = some[each.grant.principal.key]
+        assert removal_of(mine, each, LATER) == removal_of(whole, each, LATER)
