@@ -281,15 +281,16 @@ def test_what_was_refused_for_its_policys_text_is_tried_again_when_that_is_writt
 
 
 def test_of_other_principals_nothing_is_needed_to_know_how_a_grant_goes() -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "over": {"ends": 1, "made": [part(), attachment(READ_ONLY)]},
+        "shares": {"ends": 4, "made": [attachment(READ_ONLY)]},
+        "revoked": {"revoked": 0.5, "made": [attachment()]},
+        "next": {"ends": 6, "object": "iam-ledger-over"},
+    }
     rows = [
-        row(f"{who}-{name}", who=who, written=True, **more)
+        row(name, who=who, written=True, **more)
         for who in ("user/ana", "group/ana", "user/Bob")
-        for name, more in {
-            "over": {"ends": 1, "made": [part(), attachment(READ_ONLY)]},
-            "shares": {"ends": 4, "made": [attachment(READ_ONLY)]},
-            "revoked": {"revoked": 0.5, "made": [attachment()]},
-            "next": {"ends": 6, "object": f"iam-ledger-{who}-over"},
-        }.items()
+        for name, more in kinds.items()
     ]
     seen = [sighting(each, present=number % 2 == 0) for number, each in enumerate(rows)]
     whole = view(*rows, policy=fix(None, READ_ONLY), sighted=seen)
