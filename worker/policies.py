@@ -121,6 +121,14 @@ async def _refuse(now_in: Pass, row: GrantRow, defined: DefinedPolicy, error: Aw
 
 
 async def _create(now_in: Pass, wanted: WantedPolicy, document: Document) -> Answer:
+    limits = now_in.context.limits
+    if limits.policies is not None and limits.policies >= limits.policies_max:
+        raise AwsRefused(
+            "LimitExceeded",
+            f"the account holds {limits.policies:,} of {limits.policies_max:,} customer-managed "
+            f"policies, so that `{wanted.policy}` cannot be made. Delete some, or have the quota "
+            "raised",
+        )
     answer = await now_in.aws.create_policy(
         name=wanted.name,
         path=wanted.path,

@@ -273,6 +273,19 @@ async def test_an_account_with_too_many_policies_is_told_with_its_number(stage: 
     assert standing(stage) == 0
 
 
+async def test_a_policy_that_the_account_has_no_room_for_is_not_asked_for(stage: Stage) -> None:
+    iam = stage.aws.iam(PROD)
+    for number in range(10):
+        iam.create_policy(f"theirs-{number}", "/", large(1), {})
+    iam.quotas = AccountLimits(policies_max=10)
+    await stage.ingest(directory(standing=[permanent("ana")]))
+    await stage.start()
+    stuck = [event for event in await stage.of(Stuck) if event.account == PROD]
+    assert [event.policy for event in stuck] == ["fix", "look"]
+    assert all("holds 10 of 10 customer-managed policies" in event.message for event in stuck)
+    assert stage.calls(["create_policy"], PROD) == []
+
+
 async def test_permanent_attachments_are_counted_against_the_accounts_own_quota(
     stage: Stage,
 ) -> None:
@@ -370,6 +383,22 @@ async def test_what_a_crash_hid_goes_with_a_line_that_was_taken_out_meanwhile(
     (removed,) = await stage.of(Removed)
     assert removed.cause == "revoked"
     await stage.verified()
+
+
+async def test_a_crash_while_what_a_crash_hid_is_taken_away_hides_nothing_more(
+    stage: Stage,
+) -> None:
+    """The last part goes first: while any is left, the first is there to be found."""
+    await stage.ingest(directory(policies=published(stage), windows=[window()]))
+    for operation in ("attach", "delete_policy"):
+        stage.aws.fail("crash_after", operation, account=PROD)
+        process = await stage.start()
+        assert process.dead
+        await process.stop()
+        stage.aws.heal()
+        await stage.ingest(files_without(stage))
+    await stage.start()
+    assert standing(stage) == 0
 
 
 async def test_a_part_that_a_crash_hid_behind_older_evidence_goes_too(stage: Stage) -> None:
