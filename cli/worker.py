@@ -105,6 +105,7 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
     from worker.ledger_door import LedgerDoor
     from worker.metrics import Metrics
     from worker.own_writes import SettledGate
+    from worker.pace import PacedGate
     from worker.sources import Sources
 
     metrics, clock, stop = Metrics(), session.clock, asyncio.Event()
@@ -120,7 +121,7 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
                 ) as gate:
                     shared = Shared(
                         ledger=door,
-                        gate=SettledGate(gate, clock.now),
+                        gate=SettledGate(PacedGate(gate, clock, random.random), clock.now),
                         clock=clock,
                         metrics=metrics,
                         settings=settings,

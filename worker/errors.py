@@ -16,6 +16,10 @@ class AwsBusy(AwsError):
     """Throttled, 5xx or a concurrent change: nothing was done, the same call may work later."""
 
 
+class AwsThrottled(AwsBusy):
+    """We have called too fast (worker.pace)."""
+
+
 class AwsUnanswered(AwsError):
     """The answer never came: it may or may not have been done. Read back before anything else."""
 

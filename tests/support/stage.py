@@ -36,6 +36,7 @@ from worker.keeper import Keeper, Shared
 from worker.ledger_door import LedgerDoor
 from worker.metrics import Metrics
 from worker.own_writes import SettledGate
+from worker.pace import PacedGate
 from worker.settings import WorkerSettings
 from worker.sources import Sources
 
@@ -168,7 +169,7 @@ class Stage:
         door, gate = LedgerDoor(ledger), FakeGate(self.aws, life)
         shared = Shared(
             ledger=door,
-            gate=SettledGate(gate, self.clock.now),
+            gate=SettledGate(PacedGate(gate, self.clock, lambda: 0.5), self.clock.now),
             clock=self.clock,
             metrics=Metrics(),
             settings=WorkerSettings(**{"resync_every": timedelta(days=7)} | settings),

@@ -17,14 +17,21 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
+from worker.errors import (
+    AwsBusy,
+    AwsError,
+    AwsMissing,
+    AwsRefused,
+    AwsThrottled,
+    AwsUnanswered,
+)
 
 Failure = ClientError | BotoCoreError | ResponseParserError | TimeoutError
 FAILURES = (ClientError, BotoCoreError, ResponseParserError, TimeoutError)
 """How a call can end but with an answer. One that is no XML, as a proxy's or a load balancer's page
 is none, raises what is no BotoCoreError; it is weather all the same."""
 
-BUSY = frozenset(
+THROTTLED = frozenset(
     {
         "Throttling",
         "ThrottlingException",
@@ -34,9 +41,15 @@ BUSY = frozenset(
         "TooManyRequestsException",
         "RequestLimitExceeded",
         "BandwidthLimitExceeded",
+        "SlowDown",
+    }
+)
+"""We called too fast, and nothing was done. IAM's quotas (`LimitExceeded`) are not here."""
+
+BUSY = frozenset(
+    {
         "PriorRequestNotComplete",
         "TransactionInProgressException",
-        "SlowDown",
         "ServiceUnavailable",
         "ServiceUnavailableException",
         "ConcurrentModification",
@@ -47,7 +60,7 @@ BUSY = frozenset(
         "RequestExpired",
     }
 )
-"""The same call may work later, and nothing was done. IAM's quotas (`LimitExceeded`) are no such."""
+"""The same call may work later, and nothing was done."""
 
 UNANSWERED = frozenset({"RequestTimeout", "RequestTimeoutException"})
 """AWS gave up waiting for the call, or for itself: it may or may not have been done."""
@@ -84,7 +97,9 @@ def _answered(error: ClientError) -> AwsError:
     code, message = str(said.get("Code", "Unknown")), str(said.get("Message", ""))
     status = int(about.get("HTTPStatusCode", 0))
     wait_s = _retry_after_s(about.get("HTTPHeaders", {}))
-    if code in BUSY or status in (429, 503) or _skewed(code, message):
+    if code in THROTTLED or status == 429:
+        return AwsThrottled(code, message, retry_after_s=wait_s)
+    if code in BUSY or status == 503 or _skewed(code, message):
         return AwsBusy(code, message, retry_after_s=wait_s)
     if code in UNANSWERED or status >= 500:
         return AwsUnanswered(code, message, retry_after_s=wait_s)

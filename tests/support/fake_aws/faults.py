@@ -6,7 +6,15 @@ from datetime import datetime
 from typing import Literal
 
 from ledger.model import AccountId
-from worker.errors import AccountClosed, AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
+from worker.errors import (
+    AccountClosed,
+    AwsBusy,
+    AwsError,
+    AwsMissing,
+    AwsRefused,
+    AwsThrottled,
+    AwsUnanswered,
+)
 
 FaultKind = Literal[
     "busy",
@@ -82,7 +90,9 @@ class Fault:
     def error(self) -> AwsError:
         match self.kind:
             case "busy":
-                return AwsBusy(self.code or "Throttling", self.message)
+                if self.code:
+                    return AwsBusy(self.code, self.message)
+                return AwsThrottled("Throttling", self.message)
             case "refused":
                 return AwsRefused(self.code or "AccessDenied", self.message)
             case "missing":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tests.support.fake_aws.iam import Iam
-from worker.errors import AwsBusy, AwsMissing, AwsRefused
+from worker.errors import AwsBusy, AwsMissing, AwsRefused, AwsThrottled
 
 NO_TIME = timedelta(0)
 
@@ -117,7 +117,7 @@ class Strict:
 
     def throttle(self, bucket: Bucket | None, calls: int) -> None:
         if bucket is not None and not bucket.take(calls, self.iam.now()):
-            raise AwsBusy("Throttling", "Rate exceeded")
+            raise AwsThrottled("Throttling", "Rate exceeded")
 
     def check_write(self, operation: str, about: str) -> None:
         """Raises what a call that comes too soon is answered. `about`: as `Call` has it."""

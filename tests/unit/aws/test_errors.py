@@ -14,8 +14,8 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
-from worker.aws.errors import BUSY, UNANSWERED, named
-from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
+from worker.aws.errors import BUSY, THROTTLED, UNANSWERED, named
+from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsThrottled, AwsUnanswered
 
 URL = "https://iam.example"
 
@@ -36,11 +36,12 @@ def answered(
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (answered("Throttling"), AwsBusy),
+        (answered("Throttling"), AwsThrottled),
         (answered("ConcurrentModification", 409), AwsBusy),
         (answered("EntityTemporarilyUnmodifiable", 409), AwsBusy),
-        (answered("SlowDown", 503), AwsBusy),
-        (answered("Whatever", 429), AwsBusy),
+        (answered("SlowDown", 503), AwsThrottled),
+        (answered("Whatever", 429), AwsThrottled),
+        (answered("Whatever", 503), AwsBusy),
         (answered("RequestExpired"), AwsBusy),
         (answered("SignatureDoesNotMatch", 403, "Signature expired: it is later"), AwsBusy),
         (answered("SignatureDoesNotMatch", 403, "Signature not yet current: early"), AwsBusy),
@@ -76,10 +77,10 @@ def test_whatever_the_sdk_takes_for_throttling_is_tried_again_but_for_a_quota_th
         "ProvisionedThroughputExceededException",
         "EC2ThrottledException",
     }
-    assert codes <= BUSY
+    assert codes <= BUSY | THROTTLED
     passing = set(TransientRetryableChecker._TRANSIENT_ERROR_CODES)
     assert passing <= BUSY | UNANSWERED
-    assert "LimitExceeded" not in BUSY | UNANSWERED
+    assert "LimitExceeded" not in BUSY | THROTTLED | UNANSWERED
 
 
 def test_what_the_server_asks_to_wait_reaches_whoever_waits() -> None:
