@@ -72,14 +72,15 @@ def test_whatever_the_sdk_takes_for_throttling_is_tried_again_but_for_a_quota_th
     None
 ):
     # LimitExceededException is throttling to other services; IAM's LimitExceeded is a quota.
-    codes = set(ThrottledRetryableChecker._THROTTLED_ERROR_CODES) - {
+    throttling: Any = ThrottledRetryableChecker
+    transient: Any = TransientRetryableChecker
+    codes = set(throttling._THROTTLED_ERROR_CODES) - {
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
         "EC2ThrottledException",
     }
     assert codes <= BUSY | THROTTLED
-    passing = set(TransientRetryableChecker._TRANSIENT_ERROR_CODES)
-    assert passing <= BUSY | UNANSWERED
+    assert set(transient._TRANSIENT_ERROR_CODES) <= BUSY | UNANSWERED
     assert "LimitExceeded" not in BUSY | THROTTLED | UNANSWERED
 
 
