@@ -212,6 +212,27 @@ async def test_a_small_bucket_of_writes_delays_and_loses_nothing_and_holds_up_no
     await stage.verified()
 
 
+async def test_an_end_that_comes_while_many_additions_keep_to_the_pace_is_kept_between_them(
+    stage: Stage,
+) -> None:
+    names = [f"u{number:02}" for number in range(40)]
+    stage.people(*(f"user/{name}" for name in names))
+    begins, ends_at = at(1) - timedelta(seconds=2), at(1)
+    mine = temporary("ana", expires_at=ends_at)
+    await stage.ingest(directory(windows=[mine]))
+    await stage.start()
+    await stage.advance_to(begins)
+    await stage.ingest(
+        directory(windows=[mine, *(temporary(name, expires_at=at(4)) for name in names)])
+    )
+    await stage.advance_to(at(1) + timedelta(seconds=30))
+    applied = sorted(event.confirmed_at for event in await stage.of(Applied))
+    (removed,) = await stage.of(Removed)
+    assert len(applied) == len(names) + 1
+    assert applied[-1] > ends_at + timedelta(seconds=2), "additions go on after the end"
+    assert removed.lateness_us < 2_500_000
+
+
 async def test_two_workers_who_are_told_that_another_is_changing_it_do_the_work_of_one(
     stage: Stage,
 ) -> None:
