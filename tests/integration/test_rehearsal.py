@@ -11,9 +11,8 @@ from cli.rehearsals import Told
 from ledger.account_words import AccountWords
 from ledger.store.views import read_account
 from tests.support.builders import Files, at, directory, permanent, policy, temporary
-from tests.support.rehearsing import foreseen, rehearse
+from tests.support.rehearsing import foreseen, rehearse, said
 from tests.support.stage import ANA, DEV, PROD, Stage
-from worker.rehearsed import Step
 
 OURS = f"arn:aws:iam::{PROD}:policy/iam-ledger/"
 
@@ -35,26 +34,6 @@ def allowing(*actions: str) -> dict[str, object]:
     return policy(custom_statements=[statement])
 
 
-def said(step: Step) -> str:
-    """A step as the fake names the call."""
-    who = "" if step.principal is None else step.principal.kind.value.capitalize()
-    call = step.call.replace(f"{who}Policy", "") if who else step.call
-    name = {
-        "Put": "put_inline",
-        "Delete": "delete_inline",
-        "Attach": "attach",
-        "Detach": "detach",
-        "CreatePolicy": "create_policy",
-        "CreatePolicyVersion": "create_policy_version",
-        "DeletePolicyVersion": "delete_policy_version",
-        "DeletePolicy": "delete_policy",
-    }[call]
-    if step.principal is not None:
-        return f"{name} {step.principal.key} {step.name}"
-    about = step.name.partition(":policy")[2] if name == "create_policy" else step.name
-    return f"{name} {about}"
-
-
 @dataclass(frozen=True)
 class Scene:
     """What was ingested and carried out, what happened since, and what is to be ingested now."""
@@ -64,7 +43,6 @@ class Scene:
     since: Callable[[Stage], None] = lambda _: None
     first: Callable[[Stage], None] = lambda _: None
     """What somebody did before us."""
-    hours: float = 0
 
 
 def _foreign(sid: str) -> str:
@@ -118,8 +96,6 @@ SCENES = {
     "a copy under a policy with other content": Scene(
         directory(policies=CHANGED, windows=[temporary(expires_at=at(3))]), FIXING
     ),
-    "an end that is moved": Scene(directory(windows=[temporary(expires_at=at(9))]), FIXING),
-    "ends that came while no worker ran": Scene(FIXING, FIXING, hours=5),
     "another account for an environment": Scene(
         directory(accounts={"prod": DEV}, windows=[temporary(expires_at=at(3))]), FIXING
     ),
@@ -174,7 +150,7 @@ async def _played(stage: Stage, scene: Scene) -> None:
         await stage.clock.run(process.once())
         await process.stop()
     scene.since(stage)
-    await stage.clock.advance(hours=scene.hours, minutes=5)
+    await stage.clock.advance(minutes=5)
 
 
 async def _check_foreseen(stage: Stage, words: list[AccountWords]) -> None:

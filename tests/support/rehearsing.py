@@ -14,6 +14,7 @@ from tests.support.fake_aws.account import FakeGate
 from tests.support.stage import Stage
 from worker.metrics import Metrics
 from worker.rehearsal import Rehearsal, Rehearsing
+from worker.rehearsed import Step
 
 
 async def foreseen(stage: Stage, files: Files) -> list[AccountWords]:
@@ -36,3 +37,23 @@ async def rehearse(stage: Stage, files: Files) -> dict[AccountId, Rehearsal]:
     )
     found = [await stage.clock.run(rehearsing.rehearse(each)) for each in words]
     return {each.account: each for each in found}
+
+
+def said(step: Step) -> str:
+    """A step as the fake names the call."""
+    who = "" if step.principal is None else step.principal.kind.value.capitalize()
+    call = step.call.replace(f"{who}Policy", "") if who else step.call
+    name = {
+        "Put": "put_inline",
+        "Delete": "delete_inline",
+        "Attach": "attach",
+        "Detach": "detach",
+        "CreatePolicy": "create_policy",
+        "CreatePolicyVersion": "create_policy_version",
+        "DeletePolicyVersion": "delete_policy_version",
+        "DeletePolicy": "delete_policy",
+    }[call]
+    if step.principal is not None:
+        return f"{name} {step.principal.key} {step.name}"
+    about = step.name.partition(":policy")[2] if name == "create_policy" else step.name
+    return f"{name} {about}"
