@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for by name, and how Hypothesis searches."""
 
+import pytest
 from hypothesis import settings
 
 pytest_plugins = [
@@ -15,3 +16,9 @@ pytest_plugins = [
 settings.register_profile("gate", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile("gate")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("simulation")
+    group.addoption("--histories", type=int, default=0, help="how many tests/simulation plays")
+    group.addoption("--first", type=int, default=0, help="the seed of the first of them")

@@ -18,7 +18,17 @@ LEAKS = {
     "a package registry": r"pypi[.]org|python[h]osted[.]|registry[.]npm[j]s|deb[.]debian",
     "a path of one machine": r"(?<![\w.~<>{}-])/(work|root|tmp/w)(/|\b(?![\w-]))",
 }
-SHELL_SCRIPTS = ("setup", "demo", "test", "lock", "explore", "oracles", "deployer", "contract")
+SHELL_SCRIPTS = (
+    "setup",
+    "demo",
+    "test",
+    "lock",
+    "explore",
+    "simulate",
+    "oracles",
+    "deployer",
+    "contract",
+)
 
 
 def named_dependencies(pyproject: str) -> list[Requirement]:
