@@ -80,6 +80,8 @@ def _is_news(now_in: Pass, difference: Difference) -> bool:
     known = now_in.view.drift.get(difference.object)
     if known is None or known[0].drift != difference.drift:
         return True
+    if _written(now_in, known[0]) > known[1]:
+        return True  # it was put right since, and somebody has been there again
     return (difference.loosened and not known[0].loosened) or (
         difference.principal_id not in (None, known[0].principal_id)
     )
@@ -133,23 +135,27 @@ async def tell_remade(now_in: Pass, row: GrantRow, principal: PrincipalState) ->
 
 async def _right_again(now_in: Pass, found: DriftFound, position: int) -> None:
     """`written` where we did it: what is newer than the finding was confirmed by AWS."""
-    written = 0
-    if found.grant is not None:
-        key = (found.grant.id, found.grant.turn)
-        rows = (row for row in now_in.view.rows if row.key == key)
-        written = next((row.written_position or 0 for row in rows), 0)
-    elif found.team is not None and found.policy is not None:
-        written = now_in.view.object_positions.get((found.team, found.policy), 0)
     event = DriftRepaired(
         account=now_in.context.account,
         object=found.object,
-        how="written" if written > position else "found",
+        how="written" if _written(now_in, found) > position else "found",
         grant=found.grant,
         team=found.team,
         policy=found.policy,
         confirmed_at=now_in.now,
     )
     await now_in.record(event, cause=position)
+
+
+def _written(now_in: Pass, found: DriftFound) -> int:
+    """Where the newest evidence stands that what `found` is about was written; 0: there is none."""
+    if found.grant is not None:
+        key = (found.grant.id, found.grant.turn)
+        rows = (row for row in now_in.view.rows if row.key == key)
+        return next((row.written_position or 0 for row in rows), 0)
+    if found.team is not None and found.policy is not None:
+        return now_in.view.object_positions.get((found.team, found.policy), 0)
+    return 0
 
 
 # --- what nobody's grant explains -----------------------------------------------------------------

@@ -178,6 +178,7 @@ async def _carry_out(now_in: Pass, *, retry_refused: bool) -> None:
         await write_policies(now_in, work.policies)
         if work.policies:  # what hangs on them can be written now, or still cannot
             await now_in.refresh()
+            _look_after_mending(now_in, work)
             work = _plan(now_in, retry_refused=retry_refused)
         if context.granting():  # still: what was read since may be another ledger
             await write_grants(now_in, work.grants)

@@ -67,6 +67,38 @@ async def test_what_was_taken_away_or_altered_by_hand_is_put_right(stage: Stage)
     await stage.verified()
 
 
+async def test_who_comes_again_before_anybody_has_looked_is_met_again(stage: Stage) -> None:
+    """The finding was answered: what is found after the answer is another one."""
+    iam = await begin(stage, windows=[])
+
+    def altered() -> bool:
+        state = iam.policy(ARN)
+        return state is not None and state.document == OTHER
+
+    for times in (1, 2):
+        iam.create_version(ARN, OTHER)
+        while altered():
+            await stage.advance(minutes=1)
+            assert stage.clock.now() < at(times), "it is never put right"
+    assert len(await stage.of(DriftFound)) == 2
+    await stage.advance(minutes=5)
+    assert await repaired(stage) == {("written", "policy")}
+    await stage.verified()
+
+
+async def test_a_word_about_a_grant_has_what_it_hangs_on_tried_too(stage: Stage) -> None:
+    """Its policy is a conflict, and parked; then somebody makes room."""
+    iam = stage.aws.iam(PROD)
+    foreign = iam.create_policy("payments-look", "/", OTHER, {})
+    assert foreign is not None
+    await begin(stage, "warn", windows=[])
+    iam.delete_policy(foreign)
+    await retry(stage.ledger, (await stage.row()).grant.id, word=WORD, now=stage.clock.now())
+    stage.processes[0].nudge()
+    await stage.settle()
+    assert stage.attached(ANA) == {ARN}
+
+
 async def test_what_was_added_under_our_names_is_taken_away(stage: Stage) -> None:
     iam = await begin(stage)
     iam.attach(CI, ARN)
