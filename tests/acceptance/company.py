@@ -20,6 +20,7 @@ LEFTOVER = "temp-data-rows"
 """What the scripts before us left on dora, long over."""
 
 EXTERNAL_ID = "known-to-payments-and-nobody-else"
+SOURCE_IDENTITY = "iam-ledger"
 AWS = "arn:aws:iam::aws:policy/"
 
 
@@ -43,9 +44,11 @@ aws-accounts:
   prod:
     id: "{PROD}"
     external_id: {EXTERNAL_ID}
+    source_identity: {SOURCE_IDENTITY}
   staging:
     id: "{STAGING}"
     external_id: {EXTERNAL_ID}
+    source_identity: {SOURCE_IDENTITY}
 """,
     "aws-accounts/data.yaml": f"""\
 aws-accounts:

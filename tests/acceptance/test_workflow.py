@@ -14,6 +14,7 @@ from tests.acceptance.company import (
     EXTERNAL_ID,
     LEFTOVER,
     PROD,
+    SOURCE_IDENTITY,
     STAGING,
     ours,
 )
@@ -362,6 +363,8 @@ def test_the_hubs_own_keys_reach_no_iam_and_every_account_is_entered_by_its_role
     assert by_hub == {"AssumeRole"}
     assumed = [call for call in story.wire.calls if call.action == "AssumeRole"]
     entered = [(call.parameters["RoleSessionName"], call.account) for call in assumed]
+    identities = {(call.account, call.parameters.get("SourceIdentity")) for call in assumed}
+    assert identities == {(PROD, SOURCE_IDENTITY), (STAGING, SOURCE_IDENTITY), (ANALYTICS, None)}
     everywhere = [PROD, STAGING, ANALYTICS]
     assert sorted(entered) == [
         ("iam-ledger-adopt", ANALYTICS),
