@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.progress import Progress
 from cli.session import Session
 from ledger.model import AccountId
 
@@ -41,11 +42,16 @@ def rehearse(session: Session, difference: "Difference", asked: Iterable[str]) -
     """What a worker would do once `difference` was ingested; of `asked` only, where any is."""
     session.start_logs("error")  # what a pass logs as done is not done here
     only = frozenset(AccountId(account) for account in asked)
-    return session.ask(lambda ledger: _rehearse(session, ledger, difference, only))
+    with Progress(session, "calls to AWS") as progress:
+        return session.ask(lambda ledger: _rehearse(session, ledger, difference, only, progress))
 
 
 async def _rehearse(
-    session: Session, ledger: "Ledger", difference: "Difference", only: frozenset[AccountId]
+    session: Session,
+    ledger: "Ledger",
+    difference: "Difference",
+    only: frozenset[AccountId],
+    progress: Progress,
 ) -> Rehearsed:
     from ledger.store.views import closed_rows_of
     from worker.aws.gate import open_gate
@@ -58,6 +64,7 @@ async def _rehearse(
     def count(_operation: str, _outcome: str, _seconds: float) -> None:
         nonlocal calls
         calls += 1
+        progress(calls)
 
     async def read_closed(account: AccountId, names: list[str]) -> "tuple[GrantRow, ...]":
         async with ledger.reading() as connection:
