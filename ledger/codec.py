@@ -15,7 +15,7 @@ from typing import Any, cast, get_args
 import orjson
 
 from ledger import events, values
-from ledger.envelope import Draft, Provenance, subject
+from ledger.envelope import Draft, Provenance, Subject, subject
 from ledger.errors import UnknownEvent
 from ledger.events import Event
 from ledger.values import dumps, exact, plain, reader
@@ -127,7 +127,10 @@ def dedup_key(event: Event, cause: int) -> str:
     Every part has its place, empty where there is nothing to say, and names may hold colons:
     otherwise team `a:b` with policy `c` would swallow team `a` with policy `b:c`.
     """
-    about = subject(event)
+    return _key(event, cause, subject(event))
+
+
+def _key(event: Event, cause: int, about: Subject) -> str:
     kind, particular = _KIND_OF[type(event)], _particular(event)
     if about.grant is not None:
         return f"{kind}:{cause}:{about.grant}:{about.turn}:{particular}"
@@ -206,16 +209,15 @@ def _content(draft: Draft, key: str, position: int, recorded_at_us: int) -> tupl
         recorded_at_us,
         _KIND_OF[type(event)],
         version_of(event),
-        *_columns(event),
+        *_columns(subject(event)),
         dumps(plain(event)),
         encode_provenance(draft.provenance),
         key,
     )
 
 
-def _columns(event: Event) -> tuple[Any, ...]:
-    """Those that say what it is about, from `team` to `policy`."""
-    about = subject(event)
+def _columns(about: Subject) -> tuple[Any, ...]:
+    """Those that say what an event is about, from `team` to `policy`."""
     principal = None if about.principal is None else about.principal.key
     return about.team, about.account, about.grant, about.turn, principal, about.policy
 
@@ -264,9 +266,10 @@ def as_written(rest: tuple[Any, ...]) -> Said | None:
         return None
     if orjson.dumps(value, option=orjson.OPT_SORT_KEYS) != payload.encode():
         return None
-    if version_of(event) != version or dedup_key(event, cause) != key:
+    about = subject(event)
+    if version_of(event) != version or _key(event, cause, about) != key:
         return None
-    if _columns(event) != rest[4:10]:
+    if _columns(about) != rest[4:10]:
         return None
     return Said(event, provenance, cause)
 

@@ -95,15 +95,15 @@ def subject(event: Event) -> Subject:
     """What `event` is about."""
     match event:
         case (
-            Revoked()
+            Applied()
+            | Granted()
+            | Removed()
+            | Revoked()
             | RetryRequested()
             | Settled()
             | Sighted()
-            | Applied()
-            | Removed()
             | Left()
             | Refused()
-            | Granted()
         ):  # first, since most are one of these
             return _of(event.grant)
         case AccountMapped() | AccountUnmapped():
