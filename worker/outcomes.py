@@ -89,7 +89,7 @@ async def refuse(
     """
     answers: list[Answer] = []
     if row.grant.object is None:
-        held = droppable(now_in.view_of(row.grant.principal), [row], now_in.now)
+        held = _held(now_in, row, state)
         answers, _ = await take_away(now_in, row.grant.principal, detach=held)
     elif (
         row.written_position is not None
@@ -110,6 +110,12 @@ async def refuse(
     log.warning("grant_refused", grant=row.grant.id, code=cannot.code, why=cannot.message)
 
 
+def _held(now_in: Pass, row: GrantRow, state: PrincipalState) -> list[str]:
+    """What is attached for it, and for nobody else of ours."""
+    found = droppable(now_in.view_of(row.grant.principal), [row], now_in.now)
+    return [arn for arn in found if arn in state.attached]
+
+
 async def _take_copies(
     now_in: Pass, row: GrantRow, defined: DefinedPolicy, state: PrincipalState
 ) -> list[Answer]:
@@ -118,11 +124,7 @@ async def _take_copies(
     name = row.grant.object
     inline = [name] if name is not None and name in state.inline else []
     parts = await found_parts(now_in, row, state)
-    attachments = [
-        arn
-        for arn in droppable(now_in.view_of(row.grant.principal), [row], now_in.now)
-        if arn in state.attached
-    ]
+    attachments = _held(now_in, row, state)
     attached = [arn for arn in parts if arn in state.attached]
     if row.written_position is None and (inline or attached or attachments):
         made = [Made("inline", each, canonical(state.inline[each]).sha256) for each in inline]
@@ -139,7 +141,8 @@ async def _take_copies(
             answers=[],
             enforcement="daemon" if attachments else "aws",
         )
-    recorded = [made.name for made in row.made if made.kind == "policy"]
+    refused = row.trouble is not None and row.trouble.kind == "refused"
+    recorded = [made.name for made in row.made if made.kind == "policy" and not refused]
     ended, cleaned = await take_away(
         now_in,
         row.grant.principal,

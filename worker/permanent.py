@@ -13,6 +13,7 @@ from worker.forms import CannotStand
 from worker.outcomes import TEXT_REFUSED, record_applied
 from worker.passing import Pass
 from worker.plan import Reason
+from worker.removing import take_away
 from worker.room import attachments_message, room_of
 
 
@@ -35,11 +36,12 @@ async def write_permanent(
             for arn in defined.policy.managed_policies
         ]
     )
+    attached: list[str] = []
     try:
-        answers = await _carry_out(now_in, row, wanted, dropped, state)
+        answers = await _carry_out(now_in, row, wanted, dropped, state, attached)
     except AwsRefused as error:
         if error.code in TEXT_REFUSED:
-            await now_in.refresh()  # what was sighted meanwhile is ours to take away
+            await take_away(now_in, row.grant.principal, detach=attached)
             raise CannotStand(error.code, f"AWS refused it: {error.message}") from error
         raise
     made = tuple(Made("attachment", arn, None) for arn in wanted)
@@ -54,8 +56,12 @@ async def _carry_out(
     wanted: Sequence[str],
     dropped: Sequence[str],
     state: PrincipalState,
+    attached: list[str],
 ) -> list[Answer]:
-    """What is new first, so that nobody waits; the other way where slots are short."""
+    """What is new first, so that nobody waits; the other way where slots are short.
+
+    `attached` gets what was attached, also where a later call is refused.
+    """
     limit = now_in.context.limits.attached_max(state.principal)
     tight = len(state.attached | set(wanted)) > limit
     answers: list[Answer] = []
@@ -67,6 +73,7 @@ async def _carry_out(
             await sight(now_in, row, arn, state)
         if arn not in state.attached:
             answers.append(await attach(now_in, row, arn))
+            attached.append(arn)
     if not tight:
         answers += [await now_in.aws.detach(row.grant.principal, arn) for arn in dropped]
     return answers

@@ -1,6 +1,7 @@
 """What is too large for one inline policy stands over several policies of its own, all or none."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -232,6 +233,23 @@ async def test_without_room_it_is_refused_and_who_has_the_room_is_named(stage: S
     await process.stop()
     await stage.start()
     assert len(parts(await stage.row())) == 3
+
+
+async def test_what_stays_refused_is_told_once_and_asks_for_nothing_to_go_again(
+    stage: Stage,
+) -> None:
+    await given(stage, published(stage))
+    changed = directory(policies=published(stage, 500, "Other"), windows=[window()])
+    await stage.ingest(changed)
+    await stage.advance(seconds=5)
+    assert standing(stage) == 0
+    before = len(stage.calls())
+    (process,) = stage.processes
+    await process.stop()
+    await stage.start(resync_every=timedelta(minutes=5))
+    await stage.advance(minutes=30)
+    assert stage.calls()[before:] == []
+    assert len(await stage.of(Refused)) == 1
 
 
 async def test_another_grant_that_has_the_room_is_named(stage: Stage) -> None:
