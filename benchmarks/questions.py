@@ -5,7 +5,8 @@
 
 Builds a synthetic ledger (`benchmarks/synthetic.py`; four events a grant), or asks the one that
 `--keep` kept. Every question is asked so many times about somebody else and another instant, each
-in a transaction of its own as a command does; p50 and p99 in milliseconds, how many rows it found,
+in a transaction of its own as a command does; p50 and p99 in milliseconds, the p50 of this
+process's own work (what compares on a machine that others use too), how many rows it found,
 and the ratio to one row by its primary key, asked of the raw driver in the same way.
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 from random import Random
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import psycopg
@@ -158,13 +159,21 @@ class Taken:
 
     name: str
     ms: list[float] = field(default_factory=list)
+    processor_ms: list[float] = field(default_factory=list)
+    """Of this process; a server's work is not in it."""
     rows: list[int] = field(default_factory=list)
+
+    def note(self, began_s: float, processor_began_s: float, rows: int) -> None:
+        self.ms.append((perf_counter() - began_s) * 1e3)
+        self.processor_ms.append((process_time() - processor_began_s) * 1e3)
+        self.rows.append(rows)
 
     def tell(self, base_ms: float | None = None) -> float:
         """Prints a line; the p50."""
         p50, p99 = median(self.ms), quantiles(self.ms, n=100, method="inclusive")[98]
-        ratio = p50 / (base_ms or p50)
-        print(f"{self.name:36}{p50:9.2f}{p99:9.2f}{median(self.rows):9,.0f}{ratio:12.1f}x")
+        used, ratio = median(self.processor_ms), p50 / (base_ms or p50)
+        rows = median(self.rows)
+        print(f"{self.name:36}{p50:9.2f}{p99:9.2f}{used:11.2f}{rows:9,.0f}{ratio:12.1f}x")
         return p50
 
 
@@ -176,13 +185,12 @@ def bare(url: URL, head: int, times: int) -> Taken:
     positions = [random.randrange(1, head + 1) for _ in range(times)]
     with closing(connection):
         for number, position in enumerate(positions * 2):  # the first half only warms
-            began = perf_counter()
+            began, processor_began = perf_counter(), process_time()
             query = f"SELECT * FROM events WHERE position = {position}"  # noqa: S608 - a number
             found = connection.execute(query).fetchall()
             connection.rollback()
             if number >= times:
-                taken.ms.append((perf_counter() - began) * 1e3)
-                taken.rows.append(len(found))
+                taken.note(began, processor_began, len(found))
     return taken
 
 
@@ -191,17 +199,18 @@ async def timed(ledger: Ledger, name: str, ask: Ask, times: int) -> Taken:
     for warm in (False, True):
         random = Random(7)  # noqa: S311 - the same questions every time
         for _ in range(times):
-            began = perf_counter()
+            began, processor_began = perf_counter(), process_time()
             async with ledger.reading() as connection:
                 found = await ask(connection, random)
             if warm:
-                taken.ms.append((perf_counter() - began) * 1e3)
-                taken.rows.append(found)
+                taken.note(began, processor_began, found)
     return taken
 
 
 async def measure(url: URL, company: Company, times: int) -> None:
-    print(f"{'question':36}{'p50 ms':>9}{'p99 ms':>9}{'rows':>9}{'to the bare':>13}")
+    print(
+        f"{'question':36}{'p50 ms':>9}{'p99 ms':>9}{'processor':>11}{'rows':>9}{'to the bare':>13}"
+    )
     async with Ledger(url) as ledger:
         async with ledger.reading() as connection:
             head = await read_head(connection)
