@@ -3,7 +3,7 @@
     python -m benchmarks.questions --engine sqlite --events 200000
     python -m benchmarks.questions --engine sqlite --events 10000000 --keep big.db
 
-Builds a synthetic ledger (`benchmarks/synthetic.py`; four events a grant), or asks the one that
+Builds a synthetic ledger (`benchmarks/building.py`; four events a grant), or asks the one that
 `--keep` kept. Every question is asked so many times about somebody else and another instant, each
 in a transaction of its own as a command does; p50 and p99 in milliseconds, the p50 of this
 process's own work (what compares on a machine that others use too), how many rows it found,
