@@ -26,6 +26,7 @@ HUB, HUB_ROLE = "999999999999", "arn:aws:iam::999999999999:role/iam-ledger-worke
 EXTERNAL_ID, SOURCE_IDENTITY = "x-77", "iam-ledger"
 DEPLOYER = "infra/Deployer"
 TEAM = "payments"
+AT_ONCE = 12
 AWS_OWN = "arn:aws:iam::aws:policy/"
 READ = f"{AWS_OWN}AmazonS3ReadOnlyAccess"
 MANY = [
@@ -139,9 +140,15 @@ class World:
         self.run("ingest", str(self.config), "--allow-revocations", "10000")
 
     def work(self, *accounts: AccountId) -> None:
-        """One pass over every account, or over these; some cannot do all of it."""
-        only = [word for account in accounts for word in ("--account", account)]
-        self.run("worker", "--once", "-q", *only, codes=(0, 1))
+        """One pass over every account, or over these; some cannot do all of it.
+
+        A few at a time: all at once would keep the one server so busy that calls run out of time.
+        """
+        wanted = accounts or tuple(self.lacking)
+        for first in range(0, len(wanted), AT_ONCE):
+            few = wanted[first : first + AT_ONCE]
+            only = [word for account in few for word in ("--account", account)]
+            self.run("worker", "--once", "-q", *only, codes=(0, 1))
 
     # --- by hand ------------------------------------------------------------------------------
 
