@@ -252,6 +252,23 @@ async def test_a_part_that_is_attached_no_more_stays_for_who_else_has_it(stage: 
     assert (stage.attached(ANA), len(stage.inline(ANA))) == (set(), 1)
 
 
+async def test_it_stays_for_who_got_it_a_moment_ago_in_the_same_pass(stage: Stage) -> None:
+    own, plain = denying(stage), stage.aws.publish("Plain", document(RUN))
+    search = directory(
+        "search", policies={"fix": daemon(own)}, windows=[window(3, starts_at=at(1))]
+    )
+    await stage.ingest(search)
+    await stage.ingest(search | directory(policies={"fix": daemon(own)}, windows=[window()]))
+    process = await stage.start()
+    await process.stop()
+    await stage.ingest(search | directory(policies={"fix": daemon(plain)}, windows=[window()]))
+    await stage.advance_to(at(2))
+    await stage.start()
+    assert (stage.attached(ANA), len(stage.inline(ANA))) == ({own}, 1)
+    await stage.advance_to(at(3.5))
+    assert stage.attached(ANA) == set()
+
+
 # --- crashes and refusals -------------------------------------------------------------------------
 
 
