@@ -259,14 +259,17 @@ def _continuing(view: AccountView, row: GrantRow, now: datetime) -> GrantRow | N
 def _pending(row: GrantRow, successor: GrantRow, now: datetime) -> bool:
     """Whether the old object must stay until the successor is written.
 
-    One that continues it and cannot be written keeps the old one until the earlier of the two ends
-    (its own is still to come, or it would be no successor); any other keeps it for no longer than
-    a pass.
+    One that continues it, over others that were never written or at once, and cannot be written
+    keeps the old one until the earlier of the two ends (its own is still to come, or it would be no
+    successor); any other keeps it for no longer than a pass.
     """
     if successor.written_position is not None:
         return False
     cannot = successor.trouble is not None and successor.trouble.kind in ("refused", "stuck")
-    continues = successor.grant.continues == row.key
+    before, name = successor.grant.continues, row.grant.object
+    # Whoever continues another carries the name of the first of them all.
+    along = name is not None and name == successor.grant.object
+    continues = before is not None and (before == row.key or along)
     return not cannot or (continues and not row.grant.window.over(now))
 
 

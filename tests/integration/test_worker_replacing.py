@@ -113,6 +113,22 @@ async def test_an_extension_that_cannot_be_written_leaves_the_old_end(stage: Sta
     assert set(stage.inline(ANA)) == {"theirs"}
 
 
+async def test_an_end_that_is_moved_twice_and_cannot_be_written_leaves_the_old_one(
+    stage: Stage,
+) -> None:
+    """The second continues the first, which was never written: what stands is of the one before."""
+    await stage.ingest(directory(windows=[temporary("ana", expires_at=at(2))]))
+    await stage.start()
+    stage.aws.fail("refused", "put_inline", until=at(1))
+    for hours in (4, 3):
+        await stage.ingest(directory(windows=[temporary("ana", expires_at=at(hours))]))
+    await stage.advance(minutes=10)
+    assert stage.allows()
+    await stage.advance_to(at(4))
+    assert [end for _, end in stage.aws.intervals(PROD, ANA, READ)] == [at(3)]
+    assert stage.inline(ANA) == {}
+
+
 async def test_two_windows_of_one_principal_and_policy_never_cut_each_other(
     stage: Stage,
 ) -> None:
