@@ -124,19 +124,17 @@ class Told:
 
     def _grants(self, step: "Step") -> list[GrantRow]:
         """Whose access the object of a step gives."""
-        named = self._named.get(step.name, [])
-        if step.principal is None:
-            return named
-        return [row for row in named if row.grant.principal.key == step.principal.key]
+        who = "" if step.principal is None else step.principal.key
+        return self._named.get((who, step.name), [])
 
     @cached_property
-    def _named(self) -> dict[str, list[GrantRow]]:
-        """By the names of what stands, or stood, for them."""
-        found: dict[str, list[GrantRow]] = {}
+    def _named(self) -> dict[tuple[str, str | None], list[GrantRow]]:
+        """By principal and by the names of what stands, or stood, for them; "": on whomever."""
+        found: dict[tuple[str, str | None], list[GrantRow]] = {}
         for row in self.found.turns.values():
-            names = {row.grant.object, *(made.name for made in row.made)} - {None}
-            for name in names:
-                found.setdefault(str(name), []).append(row)
+            for name in {row.grant.object, *(made.name for made in row.made)}:
+                for who in (row.grant.principal.key, ""):
+                    found.setdefault((who, name), []).append(row)
         return found
 
     def _object(self, step: "Step") -> str:
