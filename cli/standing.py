@@ -149,7 +149,11 @@ def report_of(standing: "Standing", now: datetime) -> Report:
         )
         for kind in ("stuck", "refused", "missing")
     }
-    troubled["daemon"] = tuple(f for f in standing.open if f.row.enforcement == "daemon")
+    troubled["daemon"] = tuple(
+        found
+        for found in standing.open
+        if found.row.enforcement == "daemon" and found not in troubled["refused"]
+    )
     return Report(
         now=now,
         standing=standing,

@@ -170,6 +170,13 @@ def test_a_temporary_grant_that_nothing_confirmed_is_looked_for_in_every_form(
     assert "to 2026-03-02T21:00:00Z" in out
 
 
+def test_what_was_refused_after_a_look_is_not_listed_as_standing(tmp_path: Path) -> None:
+    seen = Sighted(ref(BOB), "arn:aws:iam::aws:policy/R", False)
+    story = Story().mapped().granted(BOB).add(seen, after(0.1)).refused(BOB, after(0.2))
+    document = shell_of(story, tmp_path).run("status", "-o", "json").json
+    assert (len(document["refused"]), document["daemon"]) == (1, [])
+
+
 def test_an_account_that_is_stuck_is_the_last_error_of_its_grants(tmp_path: Path) -> None:
     story = Story().mapped().granted(BOB).revoked(BOB, after(1)).stuck(None, after(1.5))
     shell = shell_of(story, tmp_path)
