@@ -21,8 +21,8 @@ from cli.session import Session
 if TYPE_CHECKING:
     from ledger.manifest import Manifest
     from ledger.model import Account
-    from worker.deployer import Json, Scope
-    from worker.deployer_templates import Deployer
+    from worker.iam.deployer import Json, Scope
+    from worker.iam.deployer_templates import Deployer
 
 _ROLE = re.compile(r"arn:aws:iam::[0-9]{12}:role/[\w+=,.@/-]+\Z", re.ASCII)
 _BOUNDARY = re.compile(r"arn:aws:iam::(?:aws|\*|[0-9]{12}):policy/[\w+=,.@/-]+\Z", re.ASCII)
@@ -157,8 +157,8 @@ class _Printing:
                 return self._account()
 
     def _account(self) -> str:
-        from worker import deployer_templates as templates
-        from worker.deployer import account_document
+        from worker.iam import deployer_templates as templates
+        from worker.iam.deployer import account_document
 
         document = account_document(self._scope(), read_only=self.asked.read_only)
         match self.asked.output:
@@ -177,8 +177,8 @@ class _Printing:
         return text
 
     def _hub(self) -> str:
-        from worker import deployer_templates as templates
-        from worker.deployer import hub_document
+        from worker.iam import deployer_templates as templates
+        from worker.iam.deployer import hub_document
 
         document = hub_document(self._ways_in(), self._source_identities())
         self._check_size(document, "--any-account takes less")
@@ -191,7 +191,7 @@ class _Printing:
                 return _shown(document)
 
     def _trust(self) -> str:
-        from worker.deployer import TRUST_CHARS_MAX, trust_document
+        from worker.iam.deployer import TRUST_CHARS_MAX, trust_document
 
         document = trust_document(
             self.asked.hub_role, self._external_id(), self._source_identities()
@@ -219,7 +219,7 @@ class _Printing:
         return list(dict.fromkeys([self.manifest.settings.deployer_role, *named]))
 
     def _scope(self) -> "Scope":
-        from worker.deployer import Scope
+        from worker.iam.deployer import Scope
 
         settings = self.manifest.settings
         own = [each.policy for each in self.manifest.policies if each.policy.document is not None]
@@ -234,7 +234,7 @@ class _Printing:
         )
 
     def _deployer(self) -> "Deployer":
-        from worker.deployer_templates import Deployer
+        from worker.iam.deployer_templates import Deployer
 
         named = dict.fromkeys(account.deployer_role for account in self._accounts())
         roles = list(named) or [self.manifest.settings.deployer_role]
@@ -288,8 +288,8 @@ class _Printing:
     def _check_size(
         self, document: "Json", instead: str, what: str = "managed policy", room: int | None = None
     ) -> None:
-        from worker.deployer import chars_of
-        from worker.documents import MANAGED_CHARS_MAX
+        from worker.iam.deployer import chars_of
+        from worker.iam.documents import MANAGED_CHARS_MAX
 
         size, most = chars_of(document), room or MANAGED_CHARS_MAX
         if size > most:

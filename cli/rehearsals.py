@@ -16,8 +16,8 @@ from ledger.sentences import titled
 
 if TYPE_CHECKING:
     from cli.rehearsing import Rehearsed
-    from worker.rehearsal import Rehearsal
-    from worker.rehearsed import Step
+    from worker.rehearsing.rehearsal import Rehearsal
+    from worker.rehearsing.rehearsed import Step
 
 CONFLICT = "conflict"
 """The code of what is stuck because something foreign stands under our name."""

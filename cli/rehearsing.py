@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ledger.events import Event
     from ledger.project import GrantRow
     from ledger.store import Ledger
-    from worker.rehearsal import Rehearsal
+    from worker.rehearsing.rehearsal import Rehearsal
 
 REPLICA = "plan"
 """Sessions in AWS are called `iam-ledger-plan`: CloudTrail tells a rehearsal from the worker."""
@@ -56,7 +56,7 @@ async def _rehearse(
     from ledger.store.views import closed_rows_of
     from worker.aws.gate import open_gate
     from worker.metrics import Metrics
-    from worker.rehearsal import Rehearsing
+    from worker.rehearsing.rehearsal import Rehearsing
 
     words = await words_of(ledger, difference, only)
     calls = 0
@@ -88,7 +88,7 @@ async def words_of(
     """What the ledger says of every account, with what the ingest would append behind it."""
     from ledger.events import AccountMapped
     from ledger.store.views import accounts_to_keep, read_words
-    from worker.rehearsal import planned
+    from worker.rehearsing.rehearsal import planned
 
     events: list[Event] = [item.event for item in difference.report.events]
     async with ledger.reading() as connection:

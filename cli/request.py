@@ -70,7 +70,7 @@ def request_of(session: Session, files: Files, flags: Flags, *, dry_run: bool) -
     from cli.git import find_work_tree
     from ledger.ingest import IngestRequest
     from ledger.model import Team
-    from worker.checks import refusal_of
+    from worker.iam.checks import refusal_of
 
     variables = session.environment.variables
     tree = find_work_tree(files.config, variables)

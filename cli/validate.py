@@ -46,7 +46,7 @@ def command(session: Session, config: Path, teams: tuple[str, ...], output: str 
 
 def find_problems(session: Session, files: Files, teams: tuple[str, ...]) -> tuple[Problem, ...]:
     """All that the files alone can say, in the order of their places."""
-    from worker.checks import refusal_of
+    from worker.iam.checks import refusal_of
 
     now = session.now()
     reading = read(files.files, files.others, teams or None, now)

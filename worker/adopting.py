@@ -15,7 +15,7 @@ from ledger.model import AccountId, Principal, Team
 from ledger.project import GrantRow, sighting_name
 from ledger.state import AccountView
 from worker.account import AccountState, AwsTagging, PrincipalState
-from worker.desired import (
+from worker.deciding.desired import (
     TAG_LEDGER,
     customer_arn,
     policy_path,

@@ -28,6 +28,9 @@ from worker.metrics import Metrics
 from worker.parking import Parking
 from worker.passing import Context, Pass, PassAbandoned
 from worker.reconcile import Outcome, reconcile
+from worker.steps.passing import Context, Pass, PassAbandoned
+from worker.steps.reconcile import Outcome, reconcile
+from worker.steps.removing import remove_over
 from worker.removing import remove_over
 from worker.settings import WorkerSettings
 from worker.sources import Sources

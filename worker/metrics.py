@@ -9,7 +9,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-from worker.plan import Reason
+from worker.deciding.plan import Reason
 
 NAMESPACE = "iam_ledger"
 

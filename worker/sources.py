@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from ledger.store.sources import StoredSource
 from worker.account import AwsAccount, SourceDocument
-from worker.documents import canonical
+from worker.iam.documents import canonical
 
 KEEP = timedelta(minutes=10)
 KEPT_MAX = 2_000

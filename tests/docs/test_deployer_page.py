@@ -10,7 +10,7 @@ import pytest
 from tests.docs.pages import page
 from tests.docs.test_commands import commands_of, files_of
 from tests.support.commands import Shell
-from worker.deployer import CALLS
+from worker.iam.deployer import CALLS
 
 PAGE = page("docs/deployer-role.md")
 ON = {

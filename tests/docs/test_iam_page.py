@@ -14,8 +14,8 @@ from tests.support.rehearsing import rehearse
 from tests.support.stage import ANA, PROD, Stage
 from worker.account import POLICIES_MAX
 from worker.aws.gate import session_name
-from worker.desired import TAG_LEDGER, TAG_POLICY, TAG_TEAM
-from worker.documents import MANAGED_CHARS_MAX, VERSIONS_MAX
+from worker.deciding.desired import TAG_LEDGER, TAG_POLICY, TAG_TEAM
+from worker.iam.documents import MANAGED_CHARS_MAX, VERSIONS_MAX
 
 PAGE = "docs/iam.md"
 SQS = "AmazonSQSReadOnlyAccess"

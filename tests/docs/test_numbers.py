@@ -18,10 +18,10 @@ from tests.docs.pages import page
 from tests.oracles.copies import MUTANTS
 from tests.oracles.table import TABLE
 from tests.support.aws_managed import attachable, every_policy
-from worker.documents import MANAGED_CHARS_MAX, NotCopyable, minify, timed_copy
-from worker.forms import Asked, CannotStand, Part, choose
-from worker.packing import split
-from worker.room import Room
+from worker.iam.documents import MANAGED_CHARS_MAX, NotCopyable, minify, timed_copy
+from worker.iam.forms import Asked, CannotStand, Part, choose
+from worker.iam.packing import split
+from worker.iam.room import Room
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
 

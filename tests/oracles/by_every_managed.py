@@ -10,8 +10,8 @@ from tests.oracles import simulate
 from tests.oracles.asking import Catalogue, calls
 from tests.oracles.cases import ALLOWED, DENIED, HOURS
 from tests.support.aws_managed import attachable
-from worker.documents import MANAGED_CHARS_MAX, NotCopyable, minify, timed_copy
-from worker.packing import split
+from worker.iam.documents import MANAGED_CHARS_MAX, NotCopyable, minify, timed_copy
+from worker.iam.packing import split
 
 BEFORE, AT = HOURS.end - timedelta(seconds=1), HOURS.end
 

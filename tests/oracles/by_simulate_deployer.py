@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from ledger.model import Settings
 from tests.oracles.cases import ACCOUNT, ALLOWED, DENIED, Call
 from tests.oracles.simulate import Questions
-from worker.deployer import CALLS, Scope, account_document, hub_document
+from worker.iam.deployer import CALLS, Scope, account_document, hub_document
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 IAM = f"arn:aws:iam::{ACCOUNT}:"

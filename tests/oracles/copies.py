@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.oracles.cases import Case, Documents, Scale, Statement
-from worker.documents import NotCopyable, date_text, minify, timed_copy
-from worker.packing import split
+from worker.iam.documents import NotCopyable, date_text, minify, timed_copy
+from worker.iam.packing import split
 
 TIME = "aws:CurrentTime"
 

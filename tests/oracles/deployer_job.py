@@ -30,7 +30,7 @@ from tests.oracles.deployer_world import (
     without,
 )
 from tests.support.ministack import ministack
-from worker.deployer import CALLS
+from worker.iam.deployer import CALLS
 
 WHOLE = AccountId("100000000000")
 ACTIONS = sorted(

@@ -1,8 +1,8 @@
 """What IAM's documentation says that documents allow: our own reading, for the fast tests.
 
-Invariant: written from the documentation alone. It shares no line with `worker/documents.py`, which
-makes the copies, nor with `ledger/permits.py`; `scripts/oracles` holds it to two evaluators that
-nobody here wrote. It judges identity policies, and raises ValueError for what it does not know.
+Invariant: written from the documentation alone. It shares no line with `worker/iam/documents.py`,
+which makes the copies, nor with `ledger/permits.py`; `scripts/oracles` holds it to two evaluators
+that nobody here wrote. It judges identity policies, and raises ValueError for what it does not know.
 
 Source: IAM user guide, "Policy evaluation logic", "Condition operators", "Single-valued vs.
 multivalued context keys", "Variables and tags".

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.aws_managed import attachable
-from worker.documents import MANAGED_CHARS_MAX, NotCopyable, minify, timed_copy
-from worker.packing import split
+from worker.iam.documents import MANAGED_CHARS_MAX, NotCopyable, minify, timed_copy
+from worker.iam.packing import split
 
 END = datetime(2026, 3, 2, 13, tzinfo=UTC)
 TIMED = {"aws:CurrentTime": ["2026-03-02T13:00:00Z"]}

@@ -19,8 +19,8 @@ from tests.oracles.checks import caught, disagreements
 from tests.oracles.copies import MUTANTS, copy_of
 from tests.oracles.evaluator import Request, allowed
 from tests.oracles.table import TABLE
-from worker.documents import NotCopyable, minify, timed_copy
-from worker.packing import split
+from worker.iam.documents import NotCopyable, minify, timed_copy
+from worker.iam.packing import split
 
 # --- the table ------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from ledger.codec import instant_text
 from ledger.model import Principal, parse_principal
 from tests.support.builders import Entry, Files, at, directory, policy
 from tests.support.stage import PROD, Stage
-from worker.plan import plan
+from worker.deciding.plan import plan
 
 STEP = timedelta(minutes=20)
 """Every window begins and ends at a whole number of these after the first ingest."""

@@ -85,10 +85,10 @@ def nothing_revoked(rows: Any, now: Any) -> tuple[Any, ...]:
 
 
 PLANTED: dict[str, tuple[str, Callable[..., Any]]] = {
-    "copies without a date": ("worker.documents._timed", no_date),
-    "what is replaced goes before its successor stands": ("worker.plan._pending", never_pending),
-    "a name that a live grant carries is taken away": ("worker.plan._carrier", nobody_carries),
-    "what is revoked is never removed": ("worker.removing.overdue", nothing_revoked),
+    "copies without a date": ("worker.iam.documents._timed", no_date),
+    "what is replaced goes before its successor": ("worker.deciding.plan._pending", never_pending),
+    "a live grant's name is taken away": ("worker.deciding.plan._carrier", nobody_carries),
+    "what is revoked is never removed": ("worker.steps.removing.overdue", nothing_revoked),
 }
 
 

@@ -13,8 +13,8 @@ from tests.support.builders import Files
 from tests.support.fake_aws.account import FakeGate
 from tests.support.stage import Stage
 from worker.metrics import Metrics
-from worker.rehearsal import Rehearsal, Rehearsing
-from worker.rehearsed import Step
+from worker.rehearsing.rehearsal import Rehearsal, Rehearsing
+from worker.rehearsing.rehearsed import Step
 
 
 async def foreseen(stage: Stage, files: Files) -> list[AccountWords]:

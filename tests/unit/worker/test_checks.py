@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from ledger.model import PRINCIPAL_KINDS, Policy, Team
 from tests.unit.worker.iam_texts import allow, deny, many, text
-from worker.checks import refusal_of
-from worker.documents import MANAGED_CHARS_MAX, canonical, minify, timed_copy
+from worker.iam.checks import refusal_of
+from worker.iam.documents import MANAGED_CHARS_MAX, canonical, minify, timed_copy
 
 END = datetime(2026, 3, 2, 13, tzinfo=UTC)
 MFA = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}

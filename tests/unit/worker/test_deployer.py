@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ledger.model import PRINCIPAL_KINDS, Principal, PrincipalKind, Settings
 from tests.walls.tree import ROOT
-from worker.deployer import (
+from worker.iam.deployer import (
     CALLS,
     Json,
     Scope,
@@ -23,7 +23,7 @@ from worker.deployer import (
     hub_document,
     trust_document,
 )
-from worker.documents import MANAGED_CHARS_MAX
+from worker.iam.documents import MANAGED_CHARS_MAX
 from worker.metrics import OPERATIONS
 
 HUB = "arn:aws:iam::999999999999:role/iam-ledger-worker"

@@ -14,7 +14,7 @@ from ledger.model import Policy, Team
 from tests.support.fake_aws.access import allowed
 from tests.support.fake_aws.iam import check_document, counted_chars
 from tests.unit.worker.iam_texts import allow, text
-from worker.documents import (
+from worker.iam.documents import (
     NotCopyable,
     canonical,
     date_text,

@@ -20,8 +20,8 @@ from tests.unit.worker.views import (
     written,
 )
 from worker.account import AccountState, ManagedPolicyState, PrincipalState
-from worker.documents import canonical
-from worker.drift import Comparison, Difference, compare, judged
+from worker.deciding.drift import Comparison, Difference, compare, judged
+from worker.iam.documents import canonical
 
 NOW = after(1)
 TEXT = canonical(DOCUMENT)

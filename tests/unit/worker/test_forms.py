@@ -15,9 +15,9 @@ from tests.support.fake_aws.access import allowed
 from tests.unit.worker.iam_texts import allow, deny, long, text
 from tests.unit.worker.views import ANA
 from worker.account import AccountLimits, PrincipalState
-from worker.documents import MANAGED_CHARS_MAX
-from worker.forms import Asked, CannotStand, Form, Part, choose, own_parts, part_arn
-from worker.room import Room, room_of
+from worker.iam.documents import MANAGED_CHARS_MAX
+from worker.iam.forms import Asked, CannotStand, Form, Part, choose, own_parts, part_arn
+from worker.iam.room import Room, room_of
 
 END = datetime(2026, 3, 2, 13, tzinfo=UTC)
 START = END - timedelta(hours=4)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support.histories import after
-from worker.documents import date_text, minify, timed_copy
-from worker.loosened import lets_past
+from worker.iam.documents import date_text, minify, timed_copy
+from worker.iam.loosened import lets_past
 
 END = after(4)
 AT_END, LATER, SOONER = (date_text(after(hours)) for hours in (4, 5, 3))

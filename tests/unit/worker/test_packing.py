@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.support.fake_aws.iam import check_document, counted_chars
 from tests.unit.worker.iam_texts import allow, many, text
-from worker.documents import Document, NotCopyable, canonical, minify, timed_copy
-from worker.packing import FRAME_CHARS, split
+from worker.iam.documents import Document, NotCopyable, canonical, minify, timed_copy
+from worker.iam.packing import FRAME_CHARS, split
 
 END = datetime(2026, 3, 2, 13, tzinfo=UTC)
 ROOM = 400

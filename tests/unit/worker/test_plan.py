@@ -20,8 +20,7 @@ from tests.unit.worker.views import (
     view,
     written,
 )
-from worker.passing import by_principal
-from worker.plan import (
+from worker.deciding.plan import (
     Remove,
     Replaced,
     Waits,
@@ -29,6 +28,7 @@ from worker.plan import (
     plan,
     removal_of,
 )
+from worker.steps.passing import by_principal
 
 LATER = after(1)
 FIX = (Team("payments"), "fix")

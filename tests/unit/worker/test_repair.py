@@ -9,9 +9,9 @@ from ledger.project import REMADE, GrantRow, Trouble
 from ledger.state import AccountView
 from tests.support.histories import NOON, PROD, TEAM, after
 from tests.unit.worker.views import OWN, attachment, copy, fix, row, view, written
-from worker.drift import Kind
-from worker.plan import Reason, plan
-from worker.repair import BRAKE, braked
+from worker.deciding.drift import Kind
+from worker.deciding.plan import Reason, plan
+from worker.deciding.repair import BRAKE, braked
 
 NOW = after(1)
 COPY = row(ends=4, written=True, made=[copy()])

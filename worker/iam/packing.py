@@ -6,7 +6,7 @@ asked. Allows are a union, so any of them may stand apart, and so may any action
 
 from collections.abc import Iterable
 
-from worker.documents import Document, NotCopyable, Statement, merged, minify, size_within
+from worker.iam.documents import Document, NotCopyable, Statement, merged, minify, size_within
 
 FRAME_CHARS = minify(()).size
 """What a document takes beside its statements."""

@@ -14,12 +14,12 @@ from ledger.events import Left, Made, Removed, ref
 from ledger.model import GrantId, Principal
 from ledger.project import GrantRow
 from worker.account import Answer
+from worker.deciding.plan import Remove, Replaced, Waits, removal_of
 from worker.errors import AwsRefused
-from worker.parts import found_parts
-from worker.passing import Pass, newest_position
-from worker.plan import Remove, Replaced, Waits, removal_of
+from worker.steps.parts import found_parts
+from worker.steps.passing import Pass, newest_position
+from worker.steps.versions import delete_own
 from worker.timing import overdue
-from worker.versions import delete_own
 
 log = structlog.get_logger()
 

@@ -12,14 +12,14 @@ from ledger.model import Enforcement
 from ledger.project import GrantRow
 from ledger.state import DefinedPolicy
 from worker.account import Answer, PrincipalState
-from worker.attaching import droppable
-from worker.desired import same_name
-from worker.documents import canonical
-from worker.forms import CannotStand
-from worker.parts import found_parts
-from worker.passing import Pass, retried_at
-from worker.plan import Reason
-from worker.removing import take_away
+from worker.deciding.desired import same_name
+from worker.deciding.plan import Reason
+from worker.iam.documents import canonical
+from worker.iam.forms import CannotStand
+from worker.steps.attaching import droppable
+from worker.steps.parts import found_parts
+from worker.steps.passing import Pass, retried_at
+from worker.steps.removing import take_away
 
 log = structlog.get_logger()
 

@@ -7,7 +7,7 @@ day stand where the deployer may write policies, and then it could change itself
 import json
 from dataclasses import dataclass, replace
 
-from worker.deployer import Json, Scope, account_document, trust_document
+from worker.iam.deployer import Json, Scope, account_document, trust_document
 
 POLICY_NAME = "iam-ledger"
 

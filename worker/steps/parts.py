@@ -6,7 +6,7 @@ conflict: parked, told, never touched.
 
 from ledger.project import GrantRow
 from worker.account import Answer, PrincipalState
-from worker.desired import (
+from worker.deciding.desired import (
     OBJECT_PREFIX,
     TAG_GRANT,
     arn_prefix,
@@ -14,11 +14,11 @@ from worker.desired import (
     policy_tags,
     same_name,
 )
-from worker.documents import Document
 from worker.errors import AwsMissing, AwsRefused
-from worker.forms import own_parts, part_arn
-from worker.passing import Pass
-from worker.versions import bring_up
+from worker.iam.documents import Document
+from worker.iam.forms import own_parts, part_arn
+from worker.steps.passing import Pass
+from worker.steps.versions import bring_up
 
 
 def part_tags(now_in: Pass, row: GrantRow) -> dict[str, str]:

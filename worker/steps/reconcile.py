@@ -13,15 +13,15 @@ import structlog
 
 from ledger.state import AccountView
 from worker.account import AwsAccount
-from worker.desired import wanted_policies
-from worker.drifting import record_drift
+from worker.deciding.desired import wanted_policies
+from worker.deciding.plan import Work, plan
 from worker.errors import AwsBusy, AwsError, AwsRefused, AwsUnanswered
-from worker.passing import Context, Pass, PassAbandoned, retried_at
-from worker.plan import Work, plan
-from worker.policies import delete_policies, write_policies
-from worker.removing import remove_due
+from worker.steps.drifting import record_drift
+from worker.steps.passing import Context, Pass, PassAbandoned, retried_at
+from worker.steps.policies import delete_policies, write_policies
+from worker.steps.removing import remove_due
+from worker.steps.writing import write_grants
 from worker.timing import SETTLING, next_boundary
-from worker.writing import write_grants
 
 log = structlog.get_logger()
 

@@ -15,8 +15,8 @@ from ledger.events import DriftFound, DriftRepaired, Removed, ref
 from ledger.model import Principal
 from ledger.project import GrantRow
 from worker.account import AccountState, Answer, PrincipalState
-from worker.desired import policy_tags
-from worker.drift import (
+from worker.deciding.desired import policy_tags
+from worker.deciding.drift import (
     Difference,
     Kind,
     compare,
@@ -26,11 +26,11 @@ from worker.drift import (
     of_remade,
     policy_text,
 )
+from worker.deciding.repair import braked, repairing
 from worker.errors import AwsBusy, AwsError, AwsRefused, AwsUnanswered
-from worker.passing import Pass, newest_position
-from worker.repair import braked, repairing
+from worker.steps.passing import Pass, newest_position
+from worker.steps.versions import delete_own
 from worker.timing import SETTLING
-from worker.versions import delete_own
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ledger.model import Policy, Principal
 from worker.account import AccountLimits, PrincipalState
-from worker.documents import size_of
+from worker.iam.documents import size_of
 
 SHOWN_MAX = 5
 """Names of what uses the room, in one message."""

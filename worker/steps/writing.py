@@ -9,16 +9,16 @@ from datetime import datetime
 
 from ledger.project import GrantRow
 from worker.account import PrincipalState
-from worker.desired import same_principal
-from worker.drifting import tell_remade
+from worker.deciding.desired import same_principal
+from worker.deciding.plan import Reason, WriteGrant
 from worker.errors import AwsMissing
-from worker.forms import CannotStand
-from worker.outcomes import refuse
-from worker.passing import Pass, retried_at
-from worker.permanent import write_permanent
-from worker.plan import Reason, WriteGrant
-from worker.removing import remove_due
-from worker.temporary import write_temporary
+from worker.iam.forms import CannotStand
+from worker.steps.drifting import tell_remade
+from worker.steps.outcomes import refuse
+from worker.steps.passing import Pass, retried_at
+from worker.steps.permanent import write_permanent
+from worker.steps.removing import remove_due
+from worker.steps.temporary import write_temporary
 from worker.timing import writable
 
 SERVICE_PATHS = ("/aws-service-role/", "/aws-reserved/")

@@ -10,7 +10,7 @@ from ledger.decide.brake import PERCENT_FROM
 from ledger.model import GrantId
 from ledger.project import REMADE, GrantRow
 from ledger.state import AccountView
-from worker.drift import Kind, policy_text
+from worker.deciding.drift import Kind, policy_text
 from worker.errors import AwsRefused
 
 BRAKE = "drift-brake"

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from worker.documents import TIME, NotCopyable, date_of
+from worker.iam.documents import TIME, NotCopyable, date_of
 
 _BOUNDS = ("datelessthan", "datelessthanequals")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ledger.model import DEPLOYER_KIND, PRINCIPAL_KINDS, PrincipalKind
-from worker.documents import size_of
+from worker.iam.documents import size_of
 
 On = Literal["hub", "free", "anything", "policy", "inline", "attachment"]
 """What a call is about, and so where it is allowed.

@@ -4,9 +4,9 @@ Invariant: the default version is never deleted before another one is the defaul
 """
 
 from worker.account import Answer, ManagedPolicyState
-from worker.documents import VERSIONS_MAX, Document, canonical
 from worker.errors import AwsBusy, AwsRefused
-from worker.passing import Pass
+from worker.iam.documents import VERSIONS_MAX, Document, canonical
+from worker.steps.passing import Pass
 
 CONFLICT = "DeleteConflict"
 

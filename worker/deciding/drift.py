@@ -15,9 +15,15 @@ from ledger.model import Principal, Team
 from ledger.project import GrantRow
 from ledger.state import AccountView
 from worker.account import AccountState, PrincipalState
-from worker.desired import OBJECT_PREFIX, arn_prefix, is_ours, same_principal, wanted_policies
-from worker.documents import canonical
-from worker.loosened import lets_past
+from worker.deciding.desired import (
+    OBJECT_PREFIX,
+    arn_prefix,
+    is_ours,
+    same_principal,
+    wanted_policies,
+)
+from worker.iam.documents import canonical
+from worker.iam.loosened import lets_past
 from worker.timing import SETTLING, writable
 
 Kind = Literal["missing", "altered", "extra"]
@@ -137,7 +143,7 @@ def of_remade(row: GrantRow, principal: PrincipalState) -> list[Difference]:
 def _of_object(
     row: GrantRow, made: Made, principal: PrincipalState | None, state: AccountState
 ) -> Iterator[Difference]:
-    """`made` stands as `worker.forms` says."""
+    """`made` stands as `worker.iam.forms` says."""
     who = row.grant.principal
     if made.kind == "inline":
         text = inline_text(who, made.name)

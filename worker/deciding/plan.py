@@ -1,7 +1,7 @@
 """What is to be done in an account, in order: pure, from what should stand and what is recorded.
 
 Removals come first, but what continues somebody's access comes before what it replaces. Carrying a
-plan out and planning again gives nothing. What AWS holds is compared apart, in `worker.drift`.
+plan out and planning again gives nothing. What AWS holds is compared in `worker.deciding.drift`.
 """
 
 from collections.abc import Callable, Hashable
@@ -12,7 +12,7 @@ from typing import Literal
 from ledger.model import GrantId, Principal, Team
 from ledger.project import GrantRow
 from ledger.state import AccountView, DefinedPolicy
-from worker.desired import (
+from worker.deciding.desired import (
     WantedPolicy,
     holders,
     is_ours,
@@ -20,8 +20,8 @@ from worker.desired import (
     may_hold,
     wanted_policies,
 )
-from worker.drift import Kind
-from worker.repair import again, drifted_grants, drifted_policy
+from worker.deciding.drift import Kind
+from worker.deciding.repair import again, drifted_grants, drifted_policy
 from worker.timing import overdue, writable
 
 Reason = Literal["first", "change", "end", "drift_missing", "drift_altered", "drift_extra"]

@@ -13,18 +13,18 @@ from ledger.events import Pin
 from ledger.project import GrantRow
 from ledger.state import DefinedPolicy
 from worker.account import Answer, PrincipalState
-from worker.attaching import attach, droppable, sight
-from worker.desired import asked_of, pin_of, policy_arn, same_name, whose
-from worker.documents import canonical
+from worker.deciding.desired import asked_of, pin_of, policy_arn, same_name, whose
+from worker.deciding.plan import Reason
 from worker.errors import AwsError, AwsRefused
-from worker.forms import Asked, CannotStand, Form, Object, choose
-from worker.outcomes import TEXT_REFUSED, record_applied
-from worker.parts import attached_parts, create_part, recorded_parts, rewrite_part
-from worker.passing import Pass
-from worker.plan import Reason
-from worker.removing import delete_inline, take_away
-from worker.room import Room, room_of
-from worker.versions import delete_own
+from worker.iam.documents import canonical
+from worker.iam.forms import Asked, CannotStand, Form, Object, choose
+from worker.iam.room import Room, room_of
+from worker.steps.attaching import attach, droppable, sight
+from worker.steps.outcomes import TEXT_REFUSED, record_applied
+from worker.steps.parts import attached_parts, create_part, recorded_parts, rewrite_part
+from worker.steps.passing import Pass
+from worker.steps.removing import delete_inline, take_away
+from worker.steps.versions import delete_own
 
 log = structlog.get_logger()
 

@@ -6,15 +6,15 @@ from ledger.events import Made
 from ledger.project import GrantRow
 from ledger.state import DefinedPolicy
 from worker.account import Answer, PrincipalState
-from worker.attaching import attach, droppable, sight
-from worker.desired import is_ours, pin_of, wanted_attachments, whose
+from worker.deciding.desired import is_ours, pin_of, wanted_attachments, whose
+from worker.deciding.plan import Reason
 from worker.errors import AwsRefused
-from worker.forms import CannotStand
-from worker.outcomes import TEXT_REFUSED, record_applied
-from worker.passing import Pass
-from worker.plan import Reason
-from worker.removing import take_away
-from worker.room import attachments_message, room_of
+from worker.iam.forms import CannotStand
+from worker.iam.room import attachments_message, room_of
+from worker.steps.attaching import attach, droppable, sight
+from worker.steps.outcomes import TEXT_REFUSED, record_applied
+from worker.steps.passing import Pass
+from worker.steps.removing import take_away
 
 
 async def write_permanent(

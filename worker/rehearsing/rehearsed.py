@@ -19,8 +19,8 @@ from worker.account import (
     PrincipalState,
     SourceDocument,
 )
-from worker.documents import MANAGED_CHARS_MAX, VERSIONS_MAX, size_of
 from worker.errors import AwsMissing, AwsRefused
+from worker.iam.documents import MANAGED_CHARS_MAX, VERSIONS_MAX, size_of
 
 T = TypeVar("T")
 

@@ -26,10 +26,10 @@ from worker.evidence import Evidence
 from worker.keeper import Gate
 from worker.metrics import Metrics
 from worker.parking import Parking
-from worker.passing import Context
-from worker.reconcile import reconcile
-from worker.rehearsed import RehearsedAccount, Step
+from worker.rehearsing.rehearsed import RehearsedAccount, Step
 from worker.sources import Sources
+from worker.steps.passing import Context
+from worker.steps.reconcile import reconcile
 from worker.timing import OFFSET_GRANTING_MAX_S, judged_now, retry_delay, write_from
 
 READING_ATTEMPTS_MAX = 4

@@ -6,8 +6,8 @@ Invariant: what hangs on an account (its free room, what AWS's own policies say)
 from datetime import UTC, datetime
 
 from ledger.model import Policy
-from worker.documents import MANAGED_CHARS_MAX, NotCopyable, minify, own_document, timed_copy
-from worker.packing import split
+from worker.iam.documents import MANAGED_CHARS_MAX, NotCopyable, minify, own_document, timed_copy
+from worker.iam.packing import split
 
 PARTS_MAX = 20
 """More managed policies than this no user can have, whatever its quota was raised to (IAM and STS

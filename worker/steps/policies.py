@@ -12,7 +12,7 @@ from ledger.events import Made, PolicyDeleted, PolicyWritten
 from ledger.project import GrantRow
 from ledger.state import DefinedPolicy
 from worker.account import Answer
-from worker.desired import (
+from worker.deciding.desired import (
     TAG_LEDGER,
     TAG_POLICY,
     TAG_TEAM,
@@ -20,15 +20,15 @@ from worker.desired import (
     customer_arn,
     policy_tags,
 )
-from worker.documents import MANAGED_CHARS_MAX, Document
+from worker.deciding.plan import DeletePolicy, WritePolicy
 from worker.errors import AwsMissing, AwsRefused
-from worker.forms import CannotStand
-from worker.outcomes import TEXT_REFUSED, refuse
-from worker.passing import Pass
-from worker.plan import DeletePolicy, WritePolicy
-from worker.removing import remove_due
+from worker.iam.documents import MANAGED_CHARS_MAX, Document
+from worker.iam.forms import CannotStand
+from worker.steps.outcomes import TEXT_REFUSED, refuse
+from worker.steps.passing import Pass
+from worker.steps.removing import remove_due
+from worker.steps.versions import bring_up
 from worker.timing import writable
-from worker.versions import bring_up
 
 log = structlog.get_logger()
 

@@ -11,8 +11,8 @@ from ledger.model import AccountId, Policy, Principal, Team
 from ledger.project import GrantRow
 from ledger.state import AccountView, DefinedPolicy
 from worker.account import PrincipalState, SourceDocument
-from worker.documents import Document, NotCopyable, canonical, own_document
-from worker.forms import Asked, Part
+from worker.iam.documents import Document, NotCopyable, canonical, own_document
+from worker.iam.forms import Asked, Part
 
 OBJECT_PREFIX = "iam-ledger-"
 """What every inline policy of ours is called by (`ledger.decide` names them)."""

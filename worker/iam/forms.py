@@ -19,7 +19,7 @@ from typing import Literal
 
 from ledger.events import Made, Pin
 from ledger.model import Enforcement, Policy, Window
-from worker.documents import (
+from worker.iam.documents import (
     MANAGED_CHARS_MAX,
     Document,
     NotCopyable,
@@ -27,8 +27,8 @@ from worker.documents import (
     minify,
     timed_copy,
 )
-from worker.packing import split
-from worker.room import Room, attachments_message, used_by
+from worker.iam.packing import split
+from worker.iam.room import Room, attachments_message, used_by
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from ledger.events import Sighted, ref
 from ledger.project import GrantRow, sighting_name
 from ledger.state import AccountView
 from worker.account import Answer, PrincipalState
-from worker.desired import holders, is_ours, may_hold, same_principal
-from worker.passing import Pass, newest_position
+from worker.deciding.desired import holders, is_ours, may_hold, same_principal
+from worker.steps.passing import Pass, newest_position
 from worker.timing import writable
 
 

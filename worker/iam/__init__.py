@@ -1,0 +1,1 @@
+"""What IAM takes, as values: documents, forms, sizes. Pure."""

@@ -1,0 +1,1 @@
+"""The same pass with nothing written: what it would do."""

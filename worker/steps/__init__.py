@@ -1,0 +1,1 @@
+"""One pass over an account: each step asks AWS by the protocol, and records what it answered."""
