@@ -26,14 +26,11 @@ from worker.errors import AccountClosed
 from worker.evidence import Appending, Evidence
 from worker.metrics import Metrics
 from worker.parking import Parking
-from worker.passing import Context, Pass, PassAbandoned
-from worker.reconcile import Outcome, reconcile
+from worker.settings import WorkerSettings
+from worker.sources import Sources
 from worker.steps.passing import Context, Pass, PassAbandoned
 from worker.steps.reconcile import Outcome, reconcile
 from worker.steps.removing import remove_over
-from worker.removing import remove_over
-from worker.settings import WorkerSettings
-from worker.sources import Sources
 from worker.timing import (
     OFFSET_GRANTING_MAX_S,
     judged_now,
@@ -80,6 +77,8 @@ class Shared:
     sure: Callable[[], bool] = lambda: True
     """Whether no other worker can have taken over: where one may, nothing is added."""
     random: Callable[[], float] = random.random
+    recall: Callable[[AccountView], None] = lambda _: None
+    """Told, before a keeper's first call, what the ledger says was done to the account."""
 
 
 @dataclass(slots=True)
@@ -208,6 +207,8 @@ class Keeper:
         view = await self._context.read_view()
         if view.way_in is None:
             raise AccountClosed("NotMapped", f"no team has ever mapped account {self.account}")
+        if self._view is None:
+            self._shared.recall(view)
         aws = self._shared.gate.account(view.way_in)
         return await reconcile(self._context, aws, view, observe=observe, at_once=at_once)
 
