@@ -2,7 +2,8 @@
 
 Invariant: written from the documentation alone. It shares no line with `worker/iam/documents.py`,
 which makes the copies, nor with `ledger/permits.py`; `scripts/oracles` holds it to two evaluators
-that nobody here wrote. It judges identity policies, and raises ValueError for what it does not know.
+that nobody here wrote. It judges identity policies, and raises ValueError for what it does not
+know.
 
 Source: IAM user guide, "Policy evaluation logic", "Condition operators", "Single-valued vs.
 multivalued context keys", "Variables and tags".
