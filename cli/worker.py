@@ -119,10 +119,9 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
                 async with open_gate(
                     clock=clock, replica=settings.replica, on_call=metrics.on_call
                 ) as gate:
-                    settled = SettledGate(PacedGate(gate, clock, random.random), clock.now)
                     shared = Shared(
                         ledger=door,
-                        gate=settled,
+                        gate=SettledGate(PacedGate(gate, clock, random.random), clock.now),
                         clock=clock,
                         metrics=metrics,
                         settings=settings,
@@ -131,7 +130,6 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
                         observing=asyncio.Semaphore(settings.observing_max),
                         sure=leases.sure if leases is not None else lambda: True,
                         random=random.random,
-                        recall=settled.recall,
                     )
                     checkpoints = sealing.for_worker(session, seal, ledger, metrics)
                     done = await Daemon(door, shared, checkpoints, leases).run()

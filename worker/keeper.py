@@ -77,8 +77,6 @@ class Shared:
     sure: Callable[[], bool] = lambda: True
     """Whether no other worker can have taken over: where one may, nothing is added."""
     random: Callable[[], float] = random.random
-    recall: Callable[[AccountView], None] = lambda _: None
-    """Told, before a keeper's first call, what the ledger says was done to the account."""
 
 
 @dataclass(slots=True)
@@ -207,8 +205,6 @@ class Keeper:
         view = await self._context.read_view()
         if view.way_in is None:
             raise AccountClosed("NotMapped", f"no team has ever mapped account {self.account}")
-        if self._view is None:
-            self._shared.recall(view)
         aws = self._shared.gate.account(view.way_in)
         return await reconcile(self._context, aws, view, observe=observe, at_once=at_once)
 

@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from ledger.model import Account, AccountId, Principal
-from ledger.state import AccountView
 from worker.account import (
     AccountLimits,
     AccountState,
@@ -46,12 +45,7 @@ class _Lately(Generic[K, V]):
         self._known: dict[K, tuple[datetime, V]] = {}
 
     def learn(self, key: K, value: V, since: datetime | None = None) -> None:
-        """`since`: when it became so; the newest such instant counts."""
-        now = self._now()
-        if since is None:
-            self._known[key] = (now, value)
-        elif since > now - SETTLING and (key not in self._known or self._known[key][0] < since):
-            self._known[key] = (since, value)
+        self._known[key] = (since or self._now(), value)
 
     def forget(self, key: K) -> None:
         self._known.pop(key, None)
@@ -60,8 +54,6 @@ class _Lately(Generic[K, V]):
         return key in self.all()
 
     def all(self) -> dict[K, V]:
-        if not self._known:
-            return {}
         oldest = self._now() - SETTLING
         if any(since <= oldest for since, _ in self._known.values()):
             self._known = {k: known for k, known in self._known.items() if known[0] > oldest}
@@ -101,8 +93,6 @@ class OwnWrites:
         """ARNs of policies of which we deleted a version."""
         self.young: _Lately[str, None] = _Lately(now)
         """Keys of principals that were made less than two minutes ago."""
-        self.others: _Lately[str, None] = _Lately(now)
-        """Keys of principals to whom another process may have written less than two minutes ago."""
         self._ids: dict[str, str] = {}
 
     # --- readings, put right ----------------------------------------------------------------------
@@ -131,6 +121,7 @@ class OwnWrites:
         self._ids[key] = state.unique_id
         if state.created_at is not None:
             self.young.learn(key, None, since=state.created_at)
+            self.young.all()  # most are old, and forgotten at once
 
     def policy(self, arn: str, read: ManagedPolicyState | None) -> ManagedPolicyState | None:
         known = self.policies.all()
@@ -151,16 +142,6 @@ class OwnWrites:
                 policies[right.name.casefold()] = right
         principals = {key: self.principal(each) for key, each in state.principals.items()}
         return AccountState(principals, policies)
-
-    def recall(self, view: AccountView) -> None:
-        """Takes from the ledger whom a worker before this one may have given something lately."""
-        for row in view.rows:
-            since = row.applied.at if row.applied is not None else row.granted.at
-            self.others.learn(row.grant.principal.key, None, since=since)
-
-    def stands(self, principal: Principal, known: bool | None) -> bool:
-        """Whether something may stand on `principal` lately; `known`: by our own doing."""
-        return known if known is not None else principal.key in self.others
 
     # --- answers that come too soon ---------------------------------------------------------------
 
@@ -251,9 +232,7 @@ class SettledAccount:
     async def delete_inline(self, principal: Principal, name: str) -> Answer:
         key = (principal.key, name)
         answer = await self._aws.delete_inline(principal, name)
-        inline = self._own.inline.all()
-        known = inline[key] is not None if key in inline else None
-        self._own.believe(answer, name, stood=self._own.stands(principal, known))
+        self._own.believe(answer, name, stood=self._own.inline.all().get(key) is not None)
         self._own.inline.learn(key, None)
         return answer
 
@@ -266,8 +245,7 @@ class SettledAccount:
     async def detach(self, principal: Principal, arn: str) -> Answer:
         key = (principal.key, arn)
         answer = await self._aws.detach(principal, arn)
-        known = self._own.attached.all().get(key)
-        self._own.believe(answer, arn, stood=self._own.stands(principal, known))
+        self._own.believe(answer, arn, stood=self._own.attached.all().get(key, False))
         self._own.attached.learn(key, value=False)
         return answer
 
@@ -319,10 +297,6 @@ class SettledGate:
     def account(self, entry: Account) -> SettledAccount:
         own = self._own.setdefault(entry.account, OwnWrites(self._now))
         return SettledAccount(self._gate.account(entry), own)
-
-    def recall(self, view: AccountView) -> None:
-        """Before a keeper's first call: what whoever kept the account before it did lately."""
-        self._own.setdefault(view.account, OwnWrites(self._now)).recall(view)
 
     def clock_offset_s(self) -> float | None:
         return self._gate.clock_offset_s()

@@ -137,21 +137,6 @@ async def test_a_line_taken_out_before_iam_knows_what_it_gave_leaves_nothing_beh
     await nothing_imagined(late)
 
 
-async def test_a_worker_that_starts_anew_does_not_believe_that_what_was_just_given_is_not_there(
-    late: Stage,
-) -> None:
-    await late.ingest(directory(**GIVEN))
-    first = await late.start()
-    await late.advance(seconds=2)
-    assert allowed(late) == [True, False, True], "bob's policy is not known to IAM yet"
-    await first.stop()
-    await late.ingest(directory(**WITHOUT))
-    await late.start(resync_every=timedelta(seconds=45))
-    await late.advance(minutes=2.5)
-    assert allowed(late) == [False] * 3
-    assert all(row.closed is not None for row in await late.rows())
-
-
 @pytest.mark.parametrize("kind", ["unanswered_undone", "unanswered_done"])
 async def test_a_removal_without_an_answer_is_not_believed_for_a_reading_from_before_the_write(
     late: Stage, kind: FaultKind

@@ -167,10 +167,9 @@ class Stage:
         life = Life()
         ledger = WatchedLedger(self.url, self.clock.activity, life)
         door, gate = LedgerDoor(ledger), FakeGate(self.aws, life)
-        settled = SettledGate(PacedGate(gate, self.clock, lambda: 0.5), self.clock.now)
         shared = Shared(
             ledger=door,
-            gate=settled,
+            gate=SettledGate(PacedGate(gate, self.clock, lambda: 0.5), self.clock.now),
             clock=self.clock,
             metrics=Metrics(),
             settings=WorkerSettings(**{"resync_every": timedelta(days=7)} | settings),
@@ -178,7 +177,6 @@ class Stage:
             stop=asyncio.Event(),
             observing=asyncio.Semaphore(32),
             random=lambda: 0.5,
-            recall=settled.recall,
         )
         process = Process(self, life, ledger, door, gate, shared)
         self.processes.append(process)
