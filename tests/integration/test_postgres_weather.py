@@ -29,8 +29,9 @@ from ledger.model import AccountId
 from ledger.schema import events, metadata
 from ledger.store import Ledger, dialect
 from ledger.store.append import append, read_head
-from ledger.store.dialect import postgresql, single_worker
+from ledger.store.dialect import postgresql
 from ledger.store.dialect.roles import DUTIES, MAY, Duty, allow
+from ledger.store.leases import SHARDS, Replica, beat, read_replicas
 from ledger.store.verify import rebuild, verify
 from migrations.upgrade import upgrade
 from tests.support.commands import Shell, StillClock
@@ -243,8 +244,6 @@ async def test_a_wrong_password_is_refused_and_never_shown(ledger_url: URL, role
     ) as told:
         await check(own)
     assert "sesame" not in str(told.value)
-    with pytest.raises(LedgerRefused), single_worker(own):
-        pytest.fail("somebody without a password works")
 
 
 async def test_a_password_that_is_renewed_is_read_again_for_the_next_connection(
@@ -379,6 +378,26 @@ async def test_a_writer_that_does_not_finish_is_weather_and_blocks_no_reader(
             async with ledger.reading() as connection:
                 assert (await read_head(connection)).position == 0
         assert (await ledger.append([numbered(0)], now=NOON)).positions == (1,)
+
+
+async def test_a_worker_that_freezes_while_it_speaks_silences_nobody_for_long(
+    ledger_url: URL,
+) -> None:
+    """It would keep all others from following it."""
+    one, two = (Replica(f"{name} 1", name) for name in ("one", "two"))
+    async with Ledger(ledger_url) as frozen, Ledger(ledger_url) as other:
+
+        async def freezes() -> None:
+            async with frozen.leasing() as connection:
+                async with other.leasing() as theirs:  # waits until the server steps in
+                    await beat(theirs, two, now=NOON)
+                await beat(connection, one, now=NOON)
+
+        with pytest.raises(LedgerUnavailable, match=r"idle-in-transaction|closed|went away"):
+            await freezes()
+        async with other.reading() as connection:
+            (living,) = await read_replicas(connection, now=NOON)
+    assert (living.name, living.shards) == ("two", SHARDS)
 
 
 async def test_a_writer_that_is_frozen_loses_the_lock(

@@ -38,6 +38,9 @@ FROZEN_WRITER_MAX_S = 300
 """How long a writer may keep the append lock without a word; the server then ends it. Reading
 provenance takes seconds, and no statement of ours counts."""
 
+FROZEN_SHARER_MAX_S = 2
+"""The same for a worker that shares accounts out: the others' leases run out meanwhile."""
+
 PARAMETERS: Mapping[str, object] = {
     "application_name": "iam-ledger",
     "client_encoding": "utf8",
@@ -64,12 +67,15 @@ def open_engine(url: URL, *, address: Address, busy_timeout_s: float) -> AsyncEn
             "installed: pip install 'iam-ledger[postgres]'"
         ) from error
 
-    def locking(number: int) -> str:
-        return (
-            f"SELECT set_config('lock_timeout', '{int(busy_timeout_s * 1000)}ms', true), "
-            "set_config('idle_in_transaction_session_timeout', "
-            f"'{FROZEN_WRITER_MAX_S}s', true), pg_advisory_xact_lock({number})"
+    locks = {
+        number: f"SELECT set_config('lock_timeout', '{int(busy_timeout_s * 1000)}ms', true), "
+        f"set_config('idle_in_transaction_session_timeout', '{frozen_max_s}s', true), "
+        f"pg_advisory_xact_lock({number})"
+        for number, frozen_max_s in (
+            (APPEND_LOCK, FROZEN_WRITER_MAX_S),
+            (LEASE_LOCK, FROZEN_SHARER_MAX_S),
         )
+    }
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def _open(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> None:
@@ -79,7 +85,7 @@ def open_engine(url: URL, *, address: Address, busy_timeout_s: float) -> AsyncEn
     def _begin(connection: Connection) -> None:
         lock = connection.get_execution_options().get("ledger_lock")
         if lock is not None:
-            connection.exec_driver_sql(locking(lock))
+            connection.exec_driver_sql(locks[lock])
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def _part(context: ExceptionContext) -> None:
