@@ -1,7 +1,8 @@
 """The one clock: the only `now`, the only sleep.
 
-Sleeps run on the monotonic loop and decide on the wall clock: a sleeper naps at most `NAP_MAX_S`
-and looks again, so that a suspended machine or a stepped clock costs at most one nap.
+Sleeps run on the monotonic loop and end by the wall clock or by a steady one, whichever comes
+first: a sleeper naps at most `NAP_MAX_S` and looks again, so that a suspended machine or a clock
+that is set costs at most one nap, and whoever wakes asks anew what time it is.
 """
 
 import asyncio
@@ -23,7 +24,10 @@ class Clock(Protocol):
     async def sleep_until(
         self, instant: datetime, *wakers: asyncio.Event, nap_max_s: float = NAP_MAX_S
     ) -> None:
-        """Returns at `instant`, or as soon as any waker is set; at once when it is so already."""
+        """Returns at `instant`, or as soon as any waker is set; at once when it is so already.
+
+        Sooner by the wall clock where that was set back meanwhile: look again.
+        """
         ...
 
 
@@ -42,8 +46,10 @@ class SystemClock:
     async def sleep_until(
         self, instant: datetime, *wakers: asyncio.Event, nap_max_s: float = NAP_MAX_S
     ) -> None:
+        # Whoever sets the wall clock back prolongs no sleep: how long it was to last counts too.
+        until_s = steady_s() + (instant - self.now()).total_seconds()
         while not any(waker.is_set() for waker in wakers):
-            left_s = (instant - self.now()).total_seconds()
+            left_s = min((instant - self.now()).total_seconds(), until_s - steady_s())
             if left_s <= 0:
                 return
             await _first(wakers, min(left_s, nap_max_s))
