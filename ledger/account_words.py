@@ -96,6 +96,7 @@ class AccountWords:
                 key.name: (event, self.known[key].position)
                 for key, event in self._words("sighted", Adopted).items()
             },
+            sighting_positions={key.name: at for key, at in self._positions("sighted").items()},
         )
 
     def after(self, items: Iterable[Recorded]) -> "AccountWords":

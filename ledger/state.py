@@ -116,6 +116,8 @@ class AccountView:
     adopted: Mapping[str, tuple[Adopted, int]] = field(default_factory=dict)
     """Attachments taken over from somebody else since the newest look at them, by the names of
     `sightings`, and where that stands."""
+    sighting_positions: Mapping[str, int] = field(default_factory=dict)
+    """Where the newest of `sightings`, or of `adopted`, stands."""
 
     def ours(self, principal: Principal, policy_arn: str) -> bool | None:
         """Whether this attachment is ours to take away: made by us, or taken over.

@@ -259,6 +259,89 @@ async def test_a_new_text_is_not_written_to_a_user_who_was_made_anew_since(stage
     assert trouble.code == "remade"
 
 
+def denying(stage: Stage) -> str:
+    """One of AWS's own policies, which `enforcement: daemon` attaches for a time."""
+    return stage.aws.publish("AmazonS3ReadOnlyAccess", OTHER.replace('"Allow"', '"Deny"'))
+
+
+@pytest.mark.parametrize("drift", ["warn", "repair"])
+@pytest.mark.parametrize("noticed", [False, True])
+async def test_what_somebody_attached_to_a_user_made_anew_outlives_the_line_of_the_old_one(
+    stage: Stage, drift: str, *, noticed: bool
+) -> None:
+    policies = {"look": {"managed_policies": [denying(stage)]}}
+    iam = await begin(stage, drift, windows=[], policies=policies)
+    assert stage.attached(ANA) == {READ}
+    iam.attach(iam.recreate(ANA), READ)
+    await stage.advance(minutes=15 if noticed else 0)
+    await stage.ingest(files(drift, standing=[], windows=[], policies=policies))
+    await stage.settle()
+    assert stage.attached(ANA) == {READ}
+    (left,) = await stage.of(Left)
+    assert [made.name for made in left.made] == [READ]
+    assert await stage.of(Removed) == []
+    await stage.verified()
+
+
+async def test_where_nothing_hangs_on_a_user_made_anew_nothing_is_said_to_be_left(
+    stage: Stage,
+) -> None:
+    policies = {"look": {"managed_policies": [denying(stage)]}}
+    iam = await begin(stage, "warn", windows=[], policies=policies)
+    iam.recreate(ANA)
+    await stage.ingest(files("warn", standing=[], windows=[], policies=policies))
+    await stage.settle()
+    (removed,) = await stage.of(Removed)
+    assert removed.outcome == "found_absent"
+    assert stage.calls(["detach"]) == []
+
+
+@pytest.mark.parametrize("drift", ["warn", "repair"])
+async def test_what_somebody_attached_to_a_user_known_to_be_made_anew_outlives_the_window(
+    stage: Stage, drift: str
+) -> None:
+    """The end of the old one's is refused at first: what was known of the new one is kept."""
+    once = {"fix": {"managed_policies": [denying(stage)], "enforcement": "daemon"}}
+    soon = [temporary("ana", expires_at=at(1))]
+    iam = await begin(stage, drift, standing=[], windows=soon, policies=once)
+    assert stage.attached(ANA) == {READ}
+    iam.attach(iam.recreate(ANA), READ)
+    await stage.advance(minutes=20)
+    trouble = (await stage.row()).trouble
+    assert trouble is not None
+    assert trouble.code == "remade"
+    stage.aws.fail("refused", "read_principal", account=PROD, code="AccessDenied")
+    await stage.advance_to(at(1.4))
+    assert len(await stage.of(Stuck)) == 1
+    stage.aws.heal()
+    await stage.advance_to(at(2))
+    assert stage.attached(ANA) == {READ}
+    (left,) = await stage.of(Left)
+    assert [made.name for made in left.made] == [READ]
+    await stage.verified()
+
+
+async def test_what_was_given_to_a_role_made_anew_goes_though_no_evidence_says_so(
+    stage: Stage,
+) -> None:
+    """A crash has hidden it: what was sighted since the old one was written is ours."""
+    role = {"description": "w", "roles": ["ci"], "environments": ["prod"], "grants": ["look"]}
+    policies = {"look": {"managed_policies": [denying(stage)]}}
+    iam = await begin(stage, "warn", standing=[role], windows=[], policies=policies)
+    row = await stage.row()
+    iam.recreate(CI)
+    stage.aws.fail("refused", "attach", account=PROD, code="AccessDenied")
+    await stage.advance(minutes=9)
+    assert [event.present for event in await stage.of(Sighted)] == [False, False]
+    assert (await stage.row()).principal_id == row.principal_id
+    stage.aws.heal()
+    iam.attach(CI, READ)
+    await stage.ingest(files("warn", standing=[], windows=[], policies=policies))
+    await stage.settle()
+    assert stage.attached(CI) == set()
+    assert len(await stage.of(Removed)) == 1
+
+
 # --- by a person's word ---------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ledger.events import Pin
 from ledger.model import AccountId, Policy, Principal, Team
-from ledger.project import GrantRow
+from ledger.project import GrantRow, sighting_name
 from ledger.state import AccountView, DefinedPolicy
 from worker.account import PrincipalState, SourceDocument
 from worker.iam.documents import Document, NotCopyable, canonical, own_document
@@ -112,6 +112,24 @@ def is_ours(view: AccountView, arn: str) -> bool:
 def same_principal(row: GrantRow, state: PrincipalState) -> bool:
     """Whether what was written for `row` was written to this very principal, for all we know."""
     return row.principal_id in (None, state.unique_id)
+
+
+def taken_by_us(
+    view: AccountView, row: GrantRow, arn: str, standing: PrincipalState | None
+) -> bool | None:
+    """Whether what `row` has attached is ours to take away; None: nobody looked before we attached.
+
+    `standing`: who has the name now, where that was read. What was written for one that is no more
+    went with it: on one made anew, only what is under our path, or was sighted since, is ours.
+    """
+    principal = row.grant.principal
+    if arn.startswith(arn_prefix(view)):
+        return True
+    if standing is None or same_principal(row, standing):
+        return is_ours(view, arn) or view.ours(principal, arn)
+    seen, at = view.sighting(principal, arn), view.sighting_positions
+    since = at.get(sighting_name(principal, arn), 0) > (row.written_position or 0)
+    return seen is not None and not seen.present and since
 
 
 def arn_prefix(view: AccountView) -> str:

@@ -12,16 +12,19 @@ from typing import Literal
 from ledger.model import GrantId, Principal, Team
 from ledger.project import GrantRow
 from ledger.state import AccountView, DefinedPolicy
+from worker.account import PrincipalState
 from worker.deciding.desired import (
     WantedPolicy,
+    arn_prefix,
     holders,
-    is_ours,
     may_be_unrecorded,
     may_hold,
+    same_principal,
+    taken_by_us,
     wanted_policies,
 )
 from worker.deciding.drift import Kind
-from worker.deciding.repair import again, drifted_grants, drifted_policy
+from worker.deciding.repair import again, drifted_grants, drifted_policy, remade
 from worker.timing import overdue, writable
 
 Reason = Literal["first", "change", "end", "drift_missing", "drift_altered", "drift_extra"]
@@ -224,10 +227,13 @@ class Remove:
 Removal = Waits | Replaced | Remove
 
 
-def removal_of(view: AccountView, row: GrantRow, now: datetime) -> Removal:
+def removal_of(
+    view: AccountView, row: GrantRow, now: datetime, standing: PrincipalState | None = None
+) -> Removal:
     """How the objects of `row`, whose end has come, go at `now`.
 
     A name that a live grant carries, and may have been written under, is never taken away.
+    `standing`: who has the principal's name now, where `who_first` wants that read.
     """
     carrier = _carrier(view, row, now)
     for successor in (carrier, _continuing(view, row, now)):
@@ -235,7 +241,18 @@ def removal_of(view: AccountView, row: GrantRow, now: datetime) -> Removal:
             return Waits(successor)
     if carrier is not None and carrier.written_position is not None:
         return Replaced(carrier)
-    return _objects_of(view, row, now)
+    return _objects_of(view, row, now, standing)
+
+
+def who_first(view: AccountView, row: GrantRow, removal: Remove) -> bool:
+    """Whether it is to be read who has the name now, before policies of AWS's own are detached.
+
+    Somebody made anew may have them by another hand. What ends by the clock waits for no reading,
+    but where it is known that somebody was.
+    """
+    foreign = any(not arn.startswith(arn_prefix(view)) for arn in removal.detach)
+    asked = not row.grant.temporary or remade(view, row)
+    return foreign and asked and row.principal_id is not None
 
 
 def _carrier(view: AccountView, row: GrantRow, now: datetime) -> GrantRow | None:
@@ -273,8 +290,11 @@ def _pending(row: GrantRow, successor: GrantRow, now: datetime) -> bool:
     return not cannot or (continues and not row.grant.window.over(now))
 
 
-def _objects_of(view: AccountView, row: GrantRow, now: datetime) -> Remove:
+def _objects_of(
+    view: AccountView, row: GrantRow, now: datetime, standing: PrincipalState | None
+) -> Remove:
     principal = row.grant.principal
+    another = standing is not None and not same_principal(row, standing)
     others = [other for other in view.rows if other.key != row.key and writable(other, now)]
     detach: list[str] = []
     left: list[str] = []
@@ -282,12 +302,12 @@ def _objects_of(view: AccountView, row: GrantRow, now: datetime) -> Remove:
     kept: list[GrantId] = []
     for arn in may_hold(view, row):
         needed_by = holders(others, view, principal, arn)
-        ours = is_ours(view, arn) or view.ours(principal, arn)
+        ours = taken_by_us(view, row, arn, standing)
         if needed_by:
             kept += [other.grant.id for other in needed_by]
         elif ours:
             detach.append(arn)
-        else:
+        elif standing is None or not another or arn in standing.attached:
             (unsure if ours is None else left).append(arn)
     look = row.grant.object is not None and may_be_unrecorded(view, row)
     copies = [made.name for made in row.made if made.kind == "inline"]

@@ -28,6 +28,19 @@ def again(view: AccountView, row: GrantRow) -> bool:
     return repairing(view)
 
 
+def remade(view: AccountView, row: GrantRow) -> bool:
+    """Whether its principal is known to have been made anew since it was written."""
+    if row.trouble is not None and row.trouble.code == REMADE:
+        return True
+    return any(
+        event.principal_id is not None
+        and event.grant is not None
+        and (event.grant.id, event.grant.turn) == row.key
+        and position > (row.written_position or 0)
+        for event, position in view.drift.values()
+    )
+
+
 def drifted_grants(view: AccountView) -> dict[tuple[GrantId, int], Kind]:
     """The grants to be written again, by the worst that was found since they were written last.
 

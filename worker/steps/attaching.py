@@ -10,7 +10,7 @@ from ledger.events import Sighted, ref
 from ledger.project import GrantRow, sighting_name
 from ledger.state import AccountView
 from worker.account import Answer, PrincipalState
-from worker.deciding.desired import holders, is_ours, may_hold, same_principal
+from worker.deciding.desired import holders, may_hold, same_principal, taken_by_us
 from worker.steps.passing import Pass, newest_position
 from worker.timing import writable
 
@@ -25,8 +25,13 @@ async def attach(now_in: Pass, row: GrantRow, arn: str) -> Answer:
     )
 
 
-def droppable(view: AccountView, rows: Iterable[GrantRow], now: datetime) -> tuple[str, ...]:
-    """Attachments that may stand for `rows`, that are ours, and that no other grant needs."""
+def droppable(
+    view: AccountView, rows: Iterable[GrantRow], now: datetime, state: PrincipalState
+) -> tuple[str, ...]:
+    """Attachments that may stand for `rows`, that are ours, and that no other grant needs.
+
+    `state`: who has the name of their principal now.
+    """
     mine = {row.key: row for row in rows}
     others = [other for other in view.rows if other.key not in mine and writable(other, now)]
     found = []
@@ -35,8 +40,7 @@ def droppable(view: AccountView, rows: Iterable[GrantRow], now: datetime) -> tup
         found += [
             arn
             for arn in may_hold(view, row)
-            if not holders(others, view, principal, arn)
-            and (is_ours(view, arn) or view.ours(principal, arn))
+            if not holders(others, view, principal, arn) and taken_by_us(view, row, arn, state)
         ]
     return tuple(dict.fromkeys(found))
 

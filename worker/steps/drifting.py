@@ -67,7 +67,7 @@ async def record_drift(now_in: Pass, state: AccountState, *, at_once: bool) -> L
                 await _right_again(now_in, *known)  # it stands again, and gives access again
             await _found(now_in, difference, nothing_left=_nothing_left(difference, texts))
     for text, (found, position) in now_in.view.drift.items():
-        if text not in current:
+        if text not in current and not _keeps_its_end(now_in, found):
             await _right_again(now_in, found, position)
     brake = await _remove_extra(now_in, [each for each in believed if each.drift == "extra"])
     doubted = [each for each in differences if each not in believed]
@@ -85,6 +85,13 @@ def _is_news(now_in: Pass, difference: Difference) -> bool:
     return (difference.loosened and not known[0].loosened) or (
         difference.principal_id not in (None, known[0].principal_id)
     )
+
+
+def _keeps_its_end(now_in: Pass, found: DriftFound) -> bool:
+    """Whether a removal is owed that must know of it: whose attachments are another's now."""
+    key = None if found.grant is None else (found.grant.id, found.grant.turn)
+    owed = {row.key for row in now_in.view.rows if row.owed(now_in.now)}
+    return found.principal_id is not None and key in owed
 
 
 def _nothing_left(difference: Difference, believed: set[str]) -> bool:

@@ -112,7 +112,7 @@ async def refuse(
 
 def _held(now_in: Pass, row: GrantRow, state: PrincipalState) -> list[str]:
     """What is attached for it, and for nobody else of ours."""
-    found = droppable(now_in.view_of(row.grant.principal), [row], now_in.now)
+    found = droppable(now_in.view_of(row.grant.principal), [row], now_in.now, state)
     return [arn for arn in found if arn in state.attached]
 
 

@@ -24,7 +24,7 @@ async def write_permanent(
     wanted = wanted_attachments(now_in.view, defined.policy)
     dropped = [
         arn
-        for arn in droppable(now_in.view_of(row.grant.principal), [row], now_in.now)
+        for arn in droppable(now_in.view_of(row.grant.principal), [row], now_in.now, state)
         if arn not in wanted and any(made.name == arn for made in row.made)
     ]
     _check_slots(now_in, row, defined, state, frozenset(dropped))

@@ -1,4 +1,5 @@
-"""Taking access away: what is due, most overdue first, without reading AWS beforehand.
+"""Taking access away: what is due, most overdue first, without reading AWS beforehand, unless
+somebody else's attachment could go with it (`worker.deciding.plan.who_first`).
 
 What is removed is a name that no live grant carries, asked of the ledger again at the call.
 "Already gone" is done. An answer that never came is read back before it is believed.
@@ -14,7 +15,7 @@ from ledger.events import Left, Made, Removed, ref
 from ledger.model import GrantId, Principal
 from ledger.project import GrantRow
 from worker.account import Answer
-from worker.deciding.plan import Remove, Replaced, Waits, removal_of
+from worker.deciding.plan import Remove, Replaced, Waits, removal_of, who_first
 from worker.errors import AwsRefused
 from worker.steps.parts import found_parts
 from worker.steps.passing import Pass, newest_position
@@ -62,7 +63,12 @@ def _due(now_in: Pass) -> list[GrantRow]:
 
 async def remove(now_in: Pass, row: GrantRow) -> None:
     """Takes away what stands for `row` and records it; does nothing while a successor is due."""
-    match removal_of(now_in.view_of(row.grant.principal), row, now_in.now):
+    view = now_in.view_of(row.grant.principal)
+    planned = removal_of(view, row, now_in.now)
+    if isinstance(planned, Remove) and who_first(view, row, planned):
+        standing = await now_in.aws.read_principal(row.grant.principal)
+        planned = removal_of(view, row, now_in.now, standing)
+    match planned:
         case Waits():
             now_in.waiting.add(row.key)
         case Replaced(successor):

@@ -107,7 +107,9 @@ async def _standing(now_in: Pass, row: GrantRow, state: PrincipalState) -> _Stan
     attached = await attached_parts(now_in, row, state)
     return _Standing(
         parts=recorded_parts(now_in, row).union(attached),
-        attachments=frozenset(droppable(now_in.view_of(row.grant.principal), rows, now_in.now)),
+        attachments=frozenset(
+            droppable(now_in.view_of(row.grant.principal), rows, now_in.now, state)
+        ),
     )
 
 
