@@ -124,7 +124,8 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
         if not (value if joined else word).strip() and name not in MAY_BE_EMPTY:
             whose = f"{name}: the text" if name.startswith("-") else "an argument"
             raise click.UsageError(
-                f"{whose} is empty; is a variable not set? Leave it out to ask without it"
+                f"{whose} is empty; is a variable not set? Give it a text, or leave it "
+                "out where the command goes without"
             )
         before = word
 

@@ -1,7 +1,7 @@
 """What `status` says, as values: which grants are exposed, overdue, stuck, and why.
 
-Pure. Invariant: every grant that is owed a removal is in `exposed` or in `overdue`, and all that
-are exposed are in both.
+Pure. Invariant: every grant that is owed a removal is in `overdue`; whichever may still give access
+by itself is in `exposed` too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli import answers, render
+from cli.by_hand import Ending, ending_of
 from cli.instants import shown
-from ledger.answer import exposed, hand_lines, state_of
-from ledger.events import Stuck
+from ledger.answer import exposed, state_of
+from ledger.events import Settled, Stuck, Word
 from ledger.project import GrantRow
 
 if TYPE_CHECKING:
@@ -38,8 +39,16 @@ class Shown:
     cause: str
     last_error: str | None
     next_try: datetime | None
-    by_hand: tuple[str, ...]
+    ending: Ending
     state: str | None
+
+    @property
+    def by_hand(self) -> tuple[str, ...]:
+        return self.ending.lines
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        return self.ending.beside
 
     def item(self) -> answers.Item:
         return answers.item_of(self.found, self.state) | {
@@ -48,7 +57,45 @@ class Shown:
             "last_error": self.last_error,
             "next_try": answers.text(self.next_try),
             "by_hand": list(self.by_hand),
+            "beside": list(self.beside),
         }
+
+    def line(self) -> str:
+        """Of one that exposes nobody."""
+        return f"{self.title}: since {shown(self.since)}, {self.cause}; {self._harmless()}"
+
+    def _harmless(self) -> str:
+        trouble = self.found.row.trouble
+        if trouble is not None and trouble.kind in ("missing", "refused"):
+            return f"{trouble.kind}, so nothing of it stands: {trouble.message}"
+        if self.ending.nothing:
+            return "; ".join(self.beside)
+        return "denied by AWS already"
+
+
+@dataclass(frozen=True, slots=True)
+class ByWord:
+    """One grant whose removal a person has ended, and AWS never confirmed."""
+
+    found: "Found"
+    since: datetime
+    word: Word
+    ending: Ending
+
+    def item(self) -> answers.Item:
+        return answers.item_of(self.found, "settled") | {
+            "since": answers.text(self.since),
+            "by": self.word.by,
+            "reason": self.word.reason,
+            "by_hand": list(self.ending.lines),
+            "beside": list(self.ending.beside),
+        }
+
+    def text(self) -> str:
+        said = f"by {self.word.by}: {self.word.reason}"
+        lines = [f"{_title(self.found.row)}: since {shown(self.since)}, {said}"]
+        lines += [f"    {line}" for line in (*self.ending.lines, *self.ending.beside)]
+        return "\n".join(render.safe(line) for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +107,8 @@ class Report:
     exposed: tuple[Shown, ...]
     overdue: tuple[Shown, ...]
     """Owed a removal, the exposed ones among them."""
+    settled: tuple[ByWord, ...]
+    """Over by a person's word, and not denied by AWS."""
     troubled: Mapping[str, tuple["Found", ...]]
     """By kind: grants that are stuck, refused or missing; and those of class `daemon`."""
 
@@ -80,6 +129,7 @@ class Report:
             "missing": [self._trouble(found) for found in self.troubled["missing"]],
             "daemon": [self._plain(found) for found in self.troubled["daemon"]],
             "left": [self._plain(found) for found in self.standing.left],
+            "settled": [one.item() for one in self.settled],
             "held": [answers.event_of(recorded) for recorded in self.standing.held],
             "drift": [answers.event_of(recorded) for recorded in self.standing.drift],
             "unreadable": [_unreadable_item(item) for item in self.standing.unreadable],
@@ -99,8 +149,7 @@ class Report:
         said = {one.found.row.key for one in self.exposed}
         match name:
             case "overdue":
-                rest = [one for one in self.overdue if one.found.row.key not in said]
-                lines = [f"{one.title}: since {shown(one.since)}, {one.cause}" for one in rest]
+                lines = [one.line() for one in self.overdue if one.found.row.key not in said]
             case "stuck":
                 lines = [_trouble_line(found) for found in self.troubled["stuck"]]
                 lines += [answers.because(recorded) for recorded in self.standing.stuck]
@@ -110,6 +159,8 @@ class Report:
                 lines = [_with_end(found.row) for found in self.troubled["daemon"]]
             case "left":
                 lines = [_title(found.row) for found in self.standing.left]
+            case "settled":
+                return [one.text() for one in self.settled]
             case "held":
                 lines = [answers.because(recorded) for recorded in self.standing.held]
             case "unreadable":
@@ -152,13 +203,21 @@ def report_of(standing: "Standing", now: datetime) -> Report:
     troubled["daemon"] = tuple(
         found
         for found in standing.open
-        if found.row.enforcement == "daemon" and found not in troubled["refused"]
+        if found.row.enforcement == "daemon"
+        and found not in (*troubled["refused"], *troubled["missing"])
     )
     return Report(
         now=now,
         standing=standing,
-        exposed=tuple(shown_of[found.row.key] for found in owed if exposed(found.row, now)),
+        exposed=tuple(
+            one
+            for one in shown_of.values()
+            if exposed(one.found.row, now) and not one.ending.nothing
+        ),
         overdue=tuple(shown_of.values()),
+        settled=tuple(
+            _by_word(found, recorded, standing, now) for found, recorded in standing.settled
+        ),
         troubled=troubled,
     )
 
@@ -177,10 +236,25 @@ def _shown(found: "Found", standing: "Standing", now: datetime) -> Shown:
         cause=cause,
         last_error=_last_error(row, standing.stuck, kept),
         next_try=kept.next_try_at if kept is not None else None,
-        by_hand=hand_lines(
-            row, standing.policies.get((grant.team, grant.policy)), standing.policy_path
-        ),
+        ending=_ending(row, standing, now),
         state=state_of(row, now),
+    )
+
+
+def _by_word(found: "Found", recorded: "Recorded", standing: "Standing", now: datetime) -> ByWord:
+    event = recorded.event
+    if not isinstance(event, Settled):
+        raise TypeError(f"position {recorded.position} settles nothing")
+    return ByWord(found, recorded.recorded_at, event.word, _ending(found.row, standing, now))
+
+
+def _ending(row: GrantRow, standing: "Standing", now: datetime) -> Ending:
+    return ending_of(
+        row,
+        standing.views.get(row.grant.account),
+        standing.policies.get((row.grant.team, row.grant.policy)),
+        standing.policy_path,
+        now,
     )
 
 

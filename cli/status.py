@@ -1,7 +1,7 @@
 """`status`: what is exposed comes first, then all that is not as it should be, then the accounts.
 
 Invariant: whatever is past its end or revoked, not confirmed removed and not denied by AWS is
-listed, with the line that ends it by hand.
+listed, with the line that ends it by hand; no line takes away what stands for another reason.
 """
 
 from datetime import datetime
@@ -31,12 +31,13 @@ _ACCOUNTS = (
 
 _TITLES = {
     "unreadable": "cannot be read by this program: what it says is missing here",
-    "overdue": "overdue: denied by AWS already, and not cleaned up yet",
+    "overdue": "overdue: exposing nobody, and not confirmed removed yet",
     "stuck": "stuck: a step that does not get done",
     "refused": "refused: nothing of it stands",
     "missing": "missing: taken away by somebody else; `retry GRANT` gives it again",
     "daemon": "of class daemon: only the worker ends it",
     "left": "left: over, and standing because it stood before us",
+    "settled": "settled by a person's word, not confirmed",
     "held": "held: grants nothing until released",
     "drift": "drift",
 }
@@ -103,8 +104,9 @@ def _block(one: Shown) -> str:
         f"  since {shown(one.since)}: {one.cause}",
         f"  last error: {render.safe(one.last_error or 'none recorded')}",
         f"  next try: {_instant(one.next_try)}",
-        "  by hand:",
+        *(["  by hand:"] if one.by_hand else []),
         *(f"    {render.safe(line)}" for line in one.by_hand),
+        *(f"  {render.safe(words)}" for words in one.beside),
     ]
     return "\n".join(lines)
 

@@ -4,7 +4,7 @@ Invariant: whoever may have access is listed. Where the ledger cannot know (noth
 the answer is that somebody may; only a confirmation, a refusal or AWS's own date says otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from shlex import quote
@@ -131,15 +131,32 @@ def exposed(row: GrantRow, now: datetime) -> bool:
     return row.owed(now) and state_of(row, now) is not None
 
 
-def hand_lines(row: GrantRow, policy: Policy | None, policy_path: str | None) -> tuple[str, ...]:
+def attachments_of(
+    row: GrantRow, policy: Policy | None, policy_path: str | None
+) -> tuple[str, ...]:
+    """The ARNs that `row` may have attached and that others may need too: not a copy's parts."""
+    if row.made:
+        return tuple(made.name for made in row.made if made.kind == "attachment")
+    if row.grant.object is not None and row.enforcement != "daemon":
+        return ()
+    return _may_be_attached(row, policy, policy_path)
+
+
+def hand_lines(
+    row: GrantRow,
+    policy: Policy | None,
+    policy_path: str | None,
+    kept: Collection[str] = (),
+) -> tuple[str, ...]:
     """The `aws iam` lines that end the access by hand, as the ledger knows its objects.
 
     Where nothing was confirmed they name what may have been written all the same. `policy` None:
-    retired since; the line then lists what is attached, for a person to choose from.
+    retired since; the line then lists what is attached, for a person to choose from. `kept`: ARNs
+    that stand for another reason, of which no line is made.
     """
     hand = _Hand(row)
     if row.made:
-        detached = [made for made in row.made if made.kind != "inline"]
+        detached = [made for made in row.made if made.kind != "inline" and made.name not in kept]
         lines = [hand.detach(made.name) for made in detached]
         lines += [hand.delete_inline(made.name) for made in row.made if made.kind == "inline"]
         rewritten = row.grant.continues is not None or _rewritten(row)
@@ -147,9 +164,9 @@ def hand_lines(row: GrantRow, policy: Policy | None, policy_path: str | None) ->
             if made.kind == "policy":
                 lines += hand.delete_policy(made.name, rewritten=rewritten)
         return tuple(lines)
-    arns = _may_be_attached(row, policy, policy_path)
+    arns = [arn for arn in attachments_of(row, policy, policy_path) if arn not in kept]
     if row.grant.object is not None:
-        attached = [hand.detach(arn) for arn in arns] if row.enforcement == "daemon" else []
+        attached = [hand.detach(arn) for arn in arns]
         return (*attached, hand.delete_inline(row.grant.object), hand.list_parts(policy_path))
     return tuple(hand.detach(arn) for arn in arns) if policy is not None else (hand.list(),)
 

@@ -1,6 +1,7 @@
 """What a person says: `retry`, it is to be tried again; `settle`, it is over; `adopt`, it is ours.
 
-Invariant: a grant in force is never settled, and what is settled is never told as removed.
+Invariant: a grant in force is never settled, nor a removal that nobody has tried, and what is
+settled is never told as removed.
 """
 
 from collections.abc import Sequence
@@ -11,11 +12,13 @@ from typing import Literal
 from ledger.codec import instant_text
 from ledger.envelope import Draft
 from ledger.errors import NotNow
-from ledger.events import Adopted, RetryRequested, Settled, Word, ref
+from ledger.events import Adopted, RetryRequested, Settled, Stuck, Word, ref
 from ledger.naming import named_grant, spoken
-from ledger.project import GrantRow
+from ledger.project import GrantRow, LatestKey
 from ledger.store import Ledger
 from ledger.store.append import append
+from ledger.store.lookup import Connection
+from ledger.store.reads import newest_readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ async def retry(ledger: Ledger, grant: str, *, word: Word, now: datetime) -> Sai
 async def settle(ledger: Ledger, grant: str, *, word: Word, now: datetime) -> Said:
     """Ends, by a person's word, a removal that AWS does not confirm.
 
-    `grant` and what is raised as in `retry`; NotNow too for a grant in force.
+    `grant` and what is raised as in `retry`; NotNow too for a grant in force, and where no step of
+    it has failed: the worker may simply not have come by yet, and would never try it then.
     """
     async with ledger.writing() as connection:
         row = await named_grant(connection, grant, undone="nothing was settled")
@@ -62,6 +66,13 @@ async def settle(ledger: Ledger, grant: str, *, word: Word, now: datetime) -> Sa
             raise NotNow(
                 f"{_about(row)} is in force: a person's word cannot end what AWS may still give. "
                 f"Revoke it first (`iam-ledger revoke {row.grant.id}`); nothing was settled"
+            )
+        if not await _has_failed(connection, row):
+            raise NotNow(
+                f"{_about(row)} has no step that failed: a person's word is for what a worker has "
+                "tried and cannot do. Let one try it (`iam-ledger worker`, or `worker --once`), or "
+                "end it with the lines of `iam-ledger status`, which the worker then confirms; "
+                "nothing was settled"
             )
         event = Settled(ref(row.grant), await spoken(connection, word))
         appended = await append(connection, [Draft(event, newest_word(row))], now=now)
@@ -85,6 +96,17 @@ def newest_word(row: GrantRow) -> int:
     """Where the newest event that a person's word about `row` answers stands."""
     marks = (row.granted, row.revoked, row.closed, row.trouble.since if row.trouble else None)
     return max(row.written_position or 0, *(mark.position for mark in marks if mark is not None))
+
+
+async def _has_failed(connection: Connection, row: GrantRow) -> bool:
+    """Whether the last word on `row`, or on its whole account, is that something was not done."""
+    if row.trouble is not None and row.trouble.kind == "stuck":
+        return True
+    account = row.grant.account
+    word = (await newest_readable(connection, "stuck", account=account)).known.get(
+        LatestKey("stuck", account)
+    )
+    return word is not None and isinstance(word.event, Stuck)
 
 
 def _check_open(row: GrantRow, then: str) -> None:

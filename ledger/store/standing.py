@@ -6,24 +6,26 @@ open, so that the cost goes with what is in force and never with the years behin
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.account_words import OF_ALL
+from ledger.answer import exposed
 from ledger.codec import FAR, instant_of, microseconds
 from ledger.envelope import Recorded
 from ledger.events import AccountMapped, DriftFound, Held, PolicyDefined, SettingsChanged, Stuck
 from ledger.model import AccountId, Policy, Team
 from ledger.project import Topic
 from ledger.schema import account_status, grants
-from ledger.state import Head, Unreadable
+from ledger.state import AccountView, Head, Unreadable
 from ledger.store.append import chunks, read_head
 from ledger.store.leases import LivingReplica, read_replicas
 from ledger.store.questions import Found, find_readable
-from ledger.store.reads import Newest, newest_readable
-from ledger.store.views import accounts_to_keep
+from ledger.store.reads import Newest, events_at, newest_readable
+from ledger.store.views import accounts_to_keep, read_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Standing:
     """Over or in trouble and not closed, or of class `daemon`."""
     left: tuple[Found, ...]
     """Over, and standing because it stood before us."""
+    settled: tuple[tuple[Found, Recorded], ...]
+    """Over by a person's word alone, and not denied by AWS's own date; each with that word."""
     stuck: tuple[Recorded, ...]
     """`stuck` of accounts and policies; those of grants are in `open`."""
     drift: tuple[Recorded, ...]
@@ -59,6 +63,8 @@ class Standing:
     policies: Mapping[tuple[Team, str], Policy]
     policy_path: str | None
     """None: nothing was ever ingested."""
+    views: Mapping[AccountId, AccountView] = field(default_factory=dict)
+    """Of accounts in which something is exposed or settled: what else stands there, and why."""
     unreadable: tuple[Unreadable, ...] = ()
     """What is newer than this program, or damaged: all else stands here, this does not."""
 
@@ -81,13 +87,26 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
         connection,
         [grants.c.access_to == FAR, grants.c.closed_how == "left"],
     )
+    settled, bad_settled = await find_readable(
+        connection,
+        [grants.c.access_to > microseconds(now), grants.c.closed_how == "settled"],
+    )
+    said = await events_at(
+        connection, [one.row.closed.position for one in settled if one.row.closed is not None]
+    )
     topics: tuple[Topic, ...] = ("settings", "policy", "stuck", "drift", "hold", "account")
     words = {topic: await newest_readable(connection, topic) for topic in topics}
     settings = [item.event for item in words["settings"].known.values()]
+    asked = [one for one in wrong if exposed(one.row, now)] + settled
     return Standing(
         head=await read_head(connection),
         open=tuple(wrong),
         left=tuple(left),
+        settled=tuple(
+            (one, said[one.row.closed.position])
+            for one in settled
+            if one.row.closed is not None and one.row.closed.position in said
+        ),
         stuck=_those_of(words["stuck"], Stuck),
         drift=_those_of(words["drift"], DriftFound),
         held=_those_of(words["hold"], Held),
@@ -101,12 +120,22 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
         policy_path=next(
             (event.policy_path for event in settings if isinstance(event, SettingsChanged)), None
         ),
+        views=await _views(connection, asked, [words[topic] for topic in OF_ALL]),
         unreadable=(
             *(item for found in words.values() for item in found.unreadable.values()),
             *bad,
             *bad_left,
+            *bad_settled,
         ),
     )
+
+
+async def _views(
+    connection: AsyncConnection, found: Sequence[Found], of_all: Sequence[Newest]
+) -> dict[AccountId, AccountView]:
+    """Of the accounts of these grants."""
+    accounts = sorted({one.row.grant.account for one in found})
+    return {each: (await read_words(connection, each, of_all)).view() for each in accounts}
 
 
 def _those_of(

@@ -97,10 +97,17 @@ async def read_account(connection: AsyncConnection, account: AccountId) -> Accou
     return (await read_words(connection, account)).view()
 
 
-async def read_words(connection: AsyncConnection, account: AccountId) -> AccountWords:
-    """The same before it is put together, for whoever asks what more events would make of it."""
+async def read_words(
+    connection: AsyncConnection, account: AccountId, of_all: Sequence[Newest] | None = None
+) -> AccountWords:
+    """The same before it is put together, for whoever asks what more events would make of it.
+
+    `of_all`: the words on the topics `OF_ALL`, from whoever reads many accounts; None reads them.
+    """
     found = [await newest_readable(connection, topic, account=account) for topic in OF_THE_ACCOUNT]
-    found += [await newest_readable(connection, topic) for topic in OF_ALL]
+    if of_all is None:
+        of_all = [await newest_readable(connection, topic) for topic in OF_ALL]
+    found += of_all
     rows, bad_rows = await read_grants_readable(
         connection, _select_rows(grants.c.account == account, grants.c.closed_position.is_(None))
     )

@@ -26,7 +26,7 @@ from ledger.events import (
     Word,
     ref,
 )
-from ledger.model import Policy
+from ledger.model import GrantId, Policy, Team
 from ledger.store import Ledger
 from ledger.store.leases import Replica, beat
 from ledger.store.standing import AccountStatus, write_accounts
@@ -102,7 +102,8 @@ def test_past_its_end_and_denied_by_aws_is_overdue_and_not_exposed(tmp_path: Pat
     assert (document["exposed"], len(document["overdue"])) == ([], 1)
     out = shell.run("status").out
     assert out.startswith("0 exposed\n")
-    assert "1 overdue: denied by AWS already, and not cleaned up yet\n  user/ana fix" in out
+    assert "1 overdue: exposing nobody, and not confirmed removed yet\n  user/ana fix" in out
+    assert "since 2026-03-02T13:00:00Z, its end has come; denied by AWS already\n" in out
     before = Shell(shell.url, StillClock(after(0.99))).run("status", "-o", "json").json
     assert before["overdue"] == []
 
@@ -175,6 +176,66 @@ def test_what_was_refused_after_a_look_is_not_listed_as_standing(tmp_path: Path)
     story = Story().mapped().granted(BOB).add(seen, after(0.1)).refused(BOB, after(0.2))
     document = shell_of(story, tmp_path).run("status", "-o", "json").json
     assert (len(document["refused"]), document["daemon"]) == (1, [])
+
+
+READ = "arn:aws:iam::aws:policy/R"
+HELD = grant("dddd2222eeee3333", "user/bob", policy="look", ends=after(1))
+"""Of class daemon, and over by the time somebody asks."""
+
+
+def held_story(*, present: bool) -> Story:
+    """`HELD` was given by an attachment, which `present` says stood before us."""
+    made = (Made("attachment", READ, None),)
+    story = Story().mapped().add(PolicyDefined(LOOK), NOON).granted(HELD)
+    story.add(Sighted(ref(HELD), READ, present), after(0.1))
+    return story.add(Applied(ref(HELD), made, "daemon", (), 4, (), after(0.1)), after(0.1))
+
+
+def test_no_line_takes_away_what_stood_before_us(tmp_path: Path) -> None:
+    shell = shell_of(held_story(present=True), tmp_path)
+    document = shell.run("status", "-o", "json").json
+    assert document["exposed"] == []
+    (item,) = document["overdue"]
+    assert (item["by_hand"], item["beside"]) == ([], [f"{READ} stays: it stood before us"])
+    out = shell.run("status").out
+    assert "detach" not in out
+    assert f"its end has come; {READ} stays: it stood before us\n" in out
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_no_line_takes_away_what_another_grant_needs(tmp_path: Path, shared: bool) -> None:
+    story = held_story(present=False)
+    if shared:
+        other = replace(CI, principal=HELD.principal, team=Team("ops"))
+        ops = replace(LOOK, team=Team("ops"), iam_name="ops-look", document=None)
+        story.add(PolicyDefined(ops), after(0.2)).granted(other)
+    shell = shell_of(story, tmp_path)
+    document = shell.run("status", "-o", "json").json
+    (item,) = document["overdue"]
+    line = f"aws iam detach-user-policy --user-name bob --policy-arn {READ}"
+    assert (item["by_hand"], len(document["exposed"])) == (([], 0) if shared else ([line], 1))
+    assert item["beside"] == ([f"{READ} stays: needed by grant {CI.id}"] if shared else [])
+
+
+def test_no_line_takes_away_a_name_under_which_a_longer_grant_goes_on(tmp_path: Path) -> None:
+    longer = replace(BOB, id=GrantId("ffff2222aaaa3333"), continues=(BOB.id, 1))
+    story = Story().mapped().granted(BOB).applied(BOB, after(0.1)).revoked(BOB, after(1))
+    story.granted(longer).applied(longer, after(1.1))
+    document = shell_of(story, tmp_path).run("status", "-o", "json").json
+    (item,) = document["overdue"]
+    assert (document["exposed"], item["by_hand"]) == ([], [])
+    assert item["beside"] == [f"grant {longer.id} goes on under its name"]
+
+
+def test_what_is_missing_is_not_told_as_standing_or_as_denied_by_aws(tmp_path: Path) -> None:
+    gone = DriftFound(PROD, "missing", "x", ref(HELD), TEAM, "look", after(0.5), "mallory")
+    story = held_story(present=False).add(gone, after(0.5))
+    shell = shell_of(story, tmp_path)
+    document = shell.run("status", "-o", "json").json
+    assert (document["exposed"], document["daemon"], len(document["missing"])) == ([], [], 1)
+    out = shell.run("status").out
+    assert "missing, so nothing of it stands: x was taken away by somebody else" in out
+    assert "denied by AWS already" not in out
 
 
 def test_an_account_that_is_stuck_is_the_last_error_of_its_grants(tmp_path: Path) -> None:

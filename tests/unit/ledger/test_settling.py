@@ -29,7 +29,7 @@ from ledger.settling import retry, settle
 from ledger.store import Ledger
 from ledger.store.reads import all_grants, read_grants
 from tests.support.builders import WORD
-from tests.support.histories import ATTACHED, NOON, PROD, after, grant
+from tests.support.histories import ATTACHED, DEV, NOON, PROD, after, grant
 from tests.support.ledgers import make_ledger
 
 ANA = grant("aaaa2222bbbb3333", ends=after(4))
@@ -67,6 +67,7 @@ TROUBLES: dict[str, Event] = {
     "refused": Refused(ref(ANA), "inline-budget", "too large", 1),
     "missing": MISSING,
 }
+STUCK_CI = Stuck(PROD, "AccessDenied", "not allowed to do it", ref(CI))
 
 
 @pytest.mark.parametrize("kind", list(TROUBLES))
@@ -118,12 +119,29 @@ async def test_what_is_in_force_cannot_be_settled(ledger: Ledger) -> None:
 
 async def test_what_is_settled_owes_nothing_and_is_never_told_as_removed(ledger: Ledger) -> None:
     await say(ledger, applied(ref(CI), ATTACHED), Revoked(ref(CI), "removed"), at=after(1))
+    await say(ledger, STUCK_CI, at=after(1.5))
     said = await settle(ledger, CI.id, word=WORD, now=after(2))
     row = await row_of(ledger, ref(CI))
     assert (row.closed_how, row.owed(after(3))) == ("settled", False)
     assert state_of(row, after(3)) == "settled", "nobody knows that it is gone"
     again = await settle(ledger, CI.id, word=WORD, now=after(3))
     assert (again.done, again.position) == ("already", said.position)
+
+
+@pytest.mark.parametrize("failed", [STUCK_CI, Stuck(PROD, "AccessDenied", "not allowed", None)])
+async def test_what_nobody_has_tried_to_remove_cannot_be_settled(
+    ledger: Ledger, failed: Stuck
+) -> None:
+    """Else the worker would never come by, and what only it can end would stand for good."""
+    await say(ledger, applied(ref(CI), ATTACHED), Revoked(ref(CI), "removed"), at=after(1))
+    of_a_policy = Stuck(PROD, "AccessDenied", "no", None, CI.team, "look")
+    await say(ledger, of_a_policy, Stuck(DEV, "AccessDenied", "no", None), at=after(1))
+    with pytest.raises(NotNow, match=r"no step that failed.*`iam-ledger worker`.*nothing was set"):
+        await settle(ledger, CI.id, word=WORD, now=after(2))
+    assert (await row_of(ledger, ref(CI))).owed(after(2))
+    await say(ledger, failed, at=after(2))
+    said = await settle(ledger, CI.id, word=WORD, now=after(3))
+    assert said.done == "appended"
 
 
 async def test_a_word_about_what_is_closed_changes_nothing(ledger: Ledger) -> None:
