@@ -1,11 +1,21 @@
 """`adopt` below its command: accounts that were filled in the manner of the scripts before us."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from ledger.events import Adopted, Left, PolicyDeleted, PolicyWritten, Removed, Sighted, Stuck
+from ledger.events import (
+    Adopted,
+    DriftFound,
+    Left,
+    PolicyDeleted,
+    PolicyWritten,
+    Removed,
+    Sighted,
+    Stuck,
+)
 from ledger.model import parse_principal
 from ledger.settling import take_over
 from ledger.store.views import read_account
@@ -47,8 +57,7 @@ FILES = directory(policies=POLICIES, standing=STANDING)
 def seeded(stage: Stage) -> Stage:
     """Production as the scripts left it: ana and ci look, bob fixed something once."""
     for arn in (READ, POWER):
-        text = json.dumps({"Version": "2012-10-17", "Statement": [ALLOWED]})
-        stage.aws.publish(arn.rpartition("/")[2], text)
+        stage.aws.publish(arn.rpartition("/")[2], TEXT)
     seed = Seed(InFake(stage.aws.iam(PROD)), "payments")
     seed.permanent([ANA, CI], [seed.policy("look"), READ])
     seed.temporary(BOB, "fix", "2026-02-01", [POWER])
@@ -56,6 +65,7 @@ def seeded(stage: Stage) -> Stage:
 
 
 ALLOWED = {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}
+TEXT = json.dumps({"Version": "2012-10-17", "Statement": [ALLOWED]})
 BOB = parse_principal("user/bob")
 
 
@@ -174,6 +184,35 @@ async def test_a_word_of_old_does_not_make_ours_what_somebody_attaches_later(
     assert seeded.attached(ANA) == {READ}
     (left,) = await seeded.of(Left)
     assert [made.name for made in left.made] == [READ]
+
+
+async def test_what_adopt_listed_as_unexplained_is_told_and_not_repaired_away(
+    seeded: Stage,
+) -> None:
+    """Also of a policy whose name the scripts wrote in another case: what is declared stays."""
+    iam = seeded.aws.iam(PROD)
+    upper = iam.create_policy("Payments-SEE", "/", TEXT, {})
+    assert upper is not None
+    for who in (ANA, BOB):
+        iam.attach(who, upper)
+        iam.attach(who, SEEDS)
+    repairing = directory(
+        policies=POLICIES | {"see": policy()},
+        standing=[permanent("ana", grants=["look", "see"])],
+        settings={"drift": "repair"},
+    )
+    await seeded.ingest(repairing)
+    found = await looked(seeded, yes=True)
+    assert len([each for each in found.leftovers if each.name in (SEEDS, upper)]) == 3
+    await seeded.start(resync_every=timedelta(minutes=10))
+    await seeded.advance(minutes=50)
+    assert seeded.attached(BOB) >= {SEEDS, upper}
+    assert SEEDS in seeded.attached(CI), "whom no line names"
+    assert seeded.calls(["detach"]) == []
+    told = {event.object for event in await seeded.of(DriftFound)}
+    hangs = ((BOB, SEEDS), (BOB, upper), (CI, SEEDS))
+    assert told == {f"attachment {who} {arn}" for who, arn in hangs}
+    await seeded.verified()
 
 
 async def test_a_policy_of_another_ledger_is_never_taken_over(seeded: Stage) -> None:

@@ -19,6 +19,7 @@ from worker.deciding.desired import (
     OBJECT_PREFIX,
     arn_prefix,
     is_ours,
+    policy_arn,
     same_principal,
     wanted_policies,
 )
@@ -62,7 +63,8 @@ class Comparison:
 
     differences: tuple[Difference, ...]
     strangers: tuple[tuple[Principal, str], ...]
-    """Inline policies called like ours that no open grant carries: over, or not ours at all."""
+    """Inline policies called like ours, whatever the case, that no open grant carries: over, or not
+    ours at all."""
     parts: tuple[tuple[str, str], ...] = ()
     """Likewise customer-managed policies: the grant's name that each carries, and its ARN."""
 
@@ -95,7 +97,7 @@ def compare(view: AccountView, state: AccountState, now: datetime) -> Comparison
         strangers += [
             (principal.principal, name)
             for name in principal.inline
-            if name.startswith(OBJECT_PREFIX) and (key, name) not in names
+            if name.casefold().startswith(OBJECT_PREFIX) and (key, name) not in names
         ]
         found += [
             extra(principal.principal, attachment_text(principal.principal, arn), arn)
@@ -208,8 +210,11 @@ def _declared(view: AccountView, principal_key: str, arn: str) -> bool:
         if any(made.name == arn for made in row.made):
             return True
         defined = view.policies.get((row.grant.team, row.grant.policy))
-        permanent = not row.grant.temporary
-        if permanent and defined is not None and arn.endswith(f"/{defined.policy.iam_name}"):
+        if row.grant.temporary or defined is None:
+            continue
+        own = defined.policy
+        stands_at = policy_arn(view, own.team, own.name, own.iam_name)
+        if arn.casefold() == stands_at.casefold():  # IAM's names are unique whatever their case
             return True
     return False
 

@@ -10,7 +10,8 @@ from ledger.decide.brake import PERCENT_FROM
 from ledger.model import GrantId
 from ledger.project import REMADE, GrantRow
 from ledger.state import AccountView
-from worker.deciding.drift import Kind, policy_text
+from worker.deciding.desired import arn_prefix
+from worker.deciding.drift import Difference, Kind, policy_text
 from worker.errors import AwsRefused
 
 BRAKE = "drift-brake"
@@ -71,6 +72,17 @@ def drifted_policy(view: AccountView, arn: str, written: int) -> Kind | None:
     if known is None or not repairing(view) or known[1] < written or known[0].drift == "extra":
         return None
     return known[0].drift
+
+
+def removable(view: AccountView, extra: Difference) -> bool:
+    """Whether what nobody's grant explains is taken away under `repair`.
+
+    A policy that was taken over hung on others before us: `adopt` lists them, and promises that
+    what no line explains is never touched.
+    """
+    if extra.principal is None or extra.name is None:
+        return False
+    return not extra.name.startswith("arn:") or extra.name.startswith(arn_prefix(view))
 
 
 def braked(view: AccountView, number: int, now: datetime) -> AwsRefused | None:

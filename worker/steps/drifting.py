@@ -26,7 +26,7 @@ from worker.deciding.drift import (
     of_remade,
     policy_text,
 )
-from worker.deciding.repair import braked, repairing
+from worker.deciding.repair import braked, removable, repairing
 from worker.errors import AwsBusy, AwsError, AwsRefused, AwsUnanswered
 from worker.steps.passing import Pass, newest_position
 from worker.steps.versions import delete_own
@@ -172,11 +172,11 @@ async def _remove_extra(now_in: Pass, extras: list[Difference]) -> AwsError | No
     """Under `repair`, and only while the ledger is whole; gives back why nothing was done."""
     if not (extras and repairing(now_in.view) and now_in.context.granting()):
         return None
-    removable = [each for each in extras if each.principal is not None]
-    brake = braked(now_in.view, len(removable), now_in.now)
+    going = [each for each in extras if removable(now_in.view, each)]
+    brake = braked(now_in.view, len(going), now_in.now)
     if brake is not None:
         return brake
-    for difference in removable:
+    for difference in going:
         now_in.check_stop()
         try:
             answer = await _take(now_in, difference)

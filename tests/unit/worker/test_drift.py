@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ledger.events import Made
-from tests.support.histories import after
+from tests.support.histories import PROD, after
 from tests.unit.worker.views import (
     ANA,
     DOCUMENT,
@@ -100,6 +100,16 @@ def test_our_policy_on_somebody_whom_no_grant_names_is_extra() -> None:
     assert kinds(compare(view(owing, policy=fix()), standing, NOW)) == [], "its removal is owed"
 
 
+def test_a_declared_attachment_of_a_policy_adopted_in_another_case_is_not_extra() -> None:
+    seeds = f"arn:aws:iam::{PROD}:policy/Payments-FIX"
+    adopted = replace(written(), made=Made("policy", seeds, None), policy_position=0)
+    declared = view(row(), policy=fix(), made=adopted)
+    assert kinds(compare(declared, state(attached=(seeds,)), NOW)) == []
+    assert kinds(compare(view(policy=fix(), made=adopted), state(attached=(seeds,)), NOW)) == [
+        "extra"
+    ]
+
+
 def test_a_policy_of_ours_is_compared_unless_it_is_about_to_change() -> None:
     ours = view(policy=fix(), made=written())
     assert kinds(compare(ours, state(), NOW)) == ["missing"]
@@ -109,9 +119,10 @@ def test_a_policy_of_ours_is_compared_unless_it_is_about_to_change() -> None:
 
 
 def test_what_is_named_like_ours_and_no_open_grant_carries_is_a_stranger() -> None:
-    standing = state(inline={"iam-ledger-g": DOCUMENT, "iam-ledger-x": DOCUMENT, "other": DOCUMENT})
+    names = ("iam-ledger-g", "iam-ledger-x", "IAM-Ledger-upper", "other")
+    standing = state(inline=dict.fromkeys(names, DOCUMENT))
     found = compare(view(row(ends=4, written=True, made=[INLINE])), standing, NOW)
-    assert found.strangers == ((ANA, "iam-ledger-x"),)
+    assert found.strangers == ((ANA, "iam-ledger-x"), (ANA, "IAM-Ledger-upper"))
 
 
 def test_a_difference_is_believed_after_two_minutes_unless_there_is_only_one_look() -> None:
