@@ -15,6 +15,8 @@ from worker.deciding.drift import Difference, Kind, policy_text
 from worker.errors import AwsRefused
 
 BRAKE = "drift-brake"
+BRAKE_SHARE = "drift-brake-share"
+"""Held by the share, and not by the number alone."""
 
 
 def repairing(view: AccountView) -> bool:
@@ -86,18 +88,23 @@ def removable(view: AccountView, extra: Difference) -> bool:
 
 
 def braked(view: AccountView, number: int, now: datetime) -> AwsRefused | None:
-    """Why a person must look before `number` objects are taken away; None: they may be."""
+    """Why a person must look before `number` objects are taken away; None: they may be.
+
+    What the share has held goes by its share from then on: that fewer are left is nobody's word.
+    """
     settings = view.settings
     if settings is None or number == 0:
         return None
     live = sum(1 for row in view.rows if row.live(now))
     count, percent = settings.max_revocations_count, settings.max_revocations_percent
-    share = number >= PERCENT_FROM and 100 * number > percent * live
+    before = view.stuck.get(("", ""))
+    held = before is not None and before.code == BRAKE_SHARE
+    share = (held or number >= PERCENT_FROM) and 100 * number > percent * live
     if number <= count and not share:
         return None
     limit = f"{count}" if number > count else f"{percent} % of the {live} grants in force here"
     return AwsRefused(
-        BRAKE,
+        BRAKE if number > count else BRAKE_SHARE,
         f"{number} objects under our names are nobody's by this ledger, more than {limit}; none of "
         "them was taken away. `iam-ledger status` lists them: remove by hand what does not belong, "
         "or raise `max_revocations`",

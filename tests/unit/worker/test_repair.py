@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.events import DriftFound, SettingsChanged, ref
+from ledger.events import DriftFound, SettingsChanged, Stuck, ref
 from ledger.project import REMADE, GrantRow, Trouble
 from ledger.state import AccountView
 from tests.support.histories import NOON, PROD, TEAM, after
@@ -118,3 +118,16 @@ def test_from_five_on_the_share_of_what_is_in_force_counts_too() -> None:
     error = braked(seen, 5, NOW)
     assert error is not None
     assert "50 % of the 8 grants" in error.message
+
+
+def test_what_the_share_has_held_is_not_let_go_because_fewer_are_left() -> None:
+    few = [row(f"g{n}", written=True) for n in range(6)]
+    wide = replace(view(*few), settings=replace(SETTINGS, max_revocations_count=100))
+    error = braked(wide, 5, NOW)
+    assert error is not None
+    held = replace(wide, stuck={("", ""): Stuck(PROD, error.code, error.message)})
+    assert braked(wide, 4, NOW) is None
+    still = braked(held, 4, NOW)
+    assert still is not None
+    assert still.code == error.code, "and is told once"
+    assert braked(held, 3, NOW) is None, "half of them may go"
