@@ -1,6 +1,7 @@
 """`aws-policies/<team>.yaml`: what may be requested.
 
-Invariant: every policy has a name in IAM that no other policy of the directory has, ignoring case.
+Invariant: every policy has a name in IAM that no other policy of the directory has, and no object
+that is made for one grant, ignoring case.
 """
 
 import re
@@ -32,6 +33,9 @@ KEYS = (
 )
 CONSENT_MAX = 256
 """Characters of `allow_dangerous`: a sentence."""
+
+RESERVED = "iam-ledger-"
+"""What is made for one grant is called by, with the grant's id behind it."""
 
 _MANAGED = re.compile(r"arn:aws:iam::aws:policy/(?:[\w+=,.@-]+/)*[\w+=,.@-]+\Z", re.ASCII)
 _FOREIGN = re.compile(r"[^A-Za-z0-9_+=,@-]")
@@ -77,9 +81,7 @@ def _policy(sheet: Sheet, pair: Pair, team: Team, settings: Settings) -> Declare
         return None
     errors_before = len(sheet.desk.found)
     name = iam_name(team, pair.key.text)
-    if len(name) > NAME_MAX:
-        message = f"the policy's name in IAM, {name}, has {len(name)} characters"
-        sheet.error(pair.key, "name", message, f"IAM takes {NAME_MAX}: shorten the policy's name")
+    _check_iam_name(sheet, pair, name, stands="custom_statements" in mapping.pairs)
     sheet.only_keys(mapping, KEYS)
     require_mfa, enforcement = _require_mfa(sheet, mapping), _enforcement(sheet, mapping)
     consent = _consent(sheet, mapping)
@@ -112,6 +114,16 @@ def _policy(sheet: Sheet, pair: Pair, team: Team, settings: Settings) -> Declare
     found = tuple(_dangers(sheet, policy, sources, managed))
     _tell_dangers(sheet, mapping, policy, found, settings)
     return DeclaredPolicy(policy, sheet.source(pair.key), sources, found)
+
+
+def _check_iam_name(sheet: Sheet, pair: Pair, name: str, *, stands: bool) -> None:
+    """`stands`: a policy of that name will be made, and could be in the way of a grant's."""
+    if len(name) > NAME_MAX:
+        message = f"the policy's name in IAM, {name}, has {len(name)} characters"
+        sheet.error(pair.key, "name", message, f"IAM takes {NAME_MAX}: shorten the policy's name")
+    if stands and name.casefold().startswith(RESERVED):
+        message = f"the policy's name in IAM, {name}, begins with `{RESERVED}`"
+        sheet.error(pair.key, "name", message, "grants are called so there: rename it, or the team")
 
 
 # --- what stands beside the content -----------------------------------------------------------

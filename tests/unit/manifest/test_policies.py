@@ -264,6 +264,22 @@ def test_two_policies_of_two_teams_that_iam_would_take_for_one_are_refused() -> 
     assert said(files, teams=["pay"]) == []
 
 
+@pytest.mark.parametrize(
+    ("team", "name"),
+    [("iam-ledger", "abcdefghijklmnop-p1"), ("iam", "ledger-x"), ("iam", "Ledger.x")],
+)
+def test_no_team_can_be_in_the_way_of_what_is_made_for_a_grant(team: str, name: str) -> None:
+    """Somebody else's split copy would find its name taken. Where nothing is made, nothing is."""
+    statement = "{effect: Allow, actions: ['s3:*'], resources: '*'}"
+    path = f"aws-policies/{team}.yaml"
+    text = f"aws-policies:\n  {name}: {{custom_statements: [{statement}]}}\n"
+    assert said({path: text}) == [
+        f"{path}:2:3: the policy's name in IAM, {iam_name(Team(team), name)}, begins with "
+        "`iam-ledger-`; grants are called so there: rename it, or the team"
+    ]
+    accepted({path: managed(name)})
+
+
 def test_the_policy_is_what_the_ledger_takes() -> None:
     manifest = accepted({PAY: managed("a")})
     assert manifest.policies[0].policy == Policy(
