@@ -34,8 +34,6 @@ MFA = "aws:MultiFactorAuthPresent"
 """Condition keys as we write them; IAM ignores their case."""
 _STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
 _STARS = re.compile(r"\*+")
-_ANY_DATE = datetime(2026, 1, 1, tzinfo=UTC)
-"""Every end is written in the same number of characters, so that any of them gives the size."""
 
 
 class NotCopyable(Exception):
@@ -362,34 +360,3 @@ def _pattern(action: str) -> re.Pattern[str]:
     """Matches every pattern that this one covers: its `*` may swallow theirs, its `?` not."""
     parts = {"*": ".*", "?": "[^*]"}
     return re.compile("".join(parts.get(letter, re.escape(letter)) for letter in action))
-
-
-# --- what files alone decide --------------------------------------------------------------------
-
-
-def refusal_of(policy: Policy, temporary: bool, inline_chars_max: int) -> str | None:
-    """Why no document can ever be written for such a grant, whatever the account; None: it can.
-
-    `temporary`: a timed copy on a principal with room for `inline_chars_max` characters; else the
-    customer-managed policy. What AWS's own policies hold is known to the worker only.
-    """
-    if policy.document is None:
-        return None
-    if not temporary:
-        size = canonical(policy.document).size
-        if size <= MANAGED_CHARS_MAX:
-            return None
-        return (
-            f"the statements of policy `{policy.name}` take {size:,} characters; a managed policy "
-            f"in IAM has room for {MANAGED_CHARS_MAX:,}: split it into two policies"
-        )
-    try:
-        size = minify(timed_copy([policy.document], ends_at=_ANY_DATE)).size
-    except NotCopyable as reason:
-        return f"policy `{policy.name}` cannot be granted for a time: {reason}"
-    if size <= inline_chars_max:
-        return None
-    return (
-        f"the timed copy of policy `{policy.name}` takes {size:,} characters; the principal has "
-        f"room for {inline_chars_max:,} inline: grant a smaller policy"
-    )
