@@ -19,6 +19,7 @@ from cli.session import Session
 from cli.terminal import Terminal
 from ledger.errors import LedgerError, LedgerUnavailable
 from worker.clock import Clock, SystemClock
+from worker.errors import AwsMisconfigured
 
 COMMANDS = {
     "validate": ("cli.validate", "Read the directory and print every problem."),
@@ -156,6 +157,9 @@ def main(
     except (click.Abort, KeyboardInterrupt):
         terminal.complain("interrupted")
         return Exit.INTERRUPTED
+    except AwsMisconfigured as error:
+        terminal.complain(f"{error}. AWS was not asked, and nothing was written")
+        return Exit.CONFIGURATION
     except LedgerUnavailable as error:
         terminal.complain(f"{session.shown_database}: {error}; nothing was written")
         return exit_of(error)

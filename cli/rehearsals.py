@@ -23,11 +23,11 @@ CONFLICT = "conflict"
 """The code of what is stuck because something foreign stands under our name."""
 
 _STEPS = (
-    render.Column("call", "call", width_min=12),
+    render.Column("call", "call", width_min=19),
     render.Column("on", "on", width_min=12),
     render.Column("object", "object", width_min=27),  # `iam-ledger-` and a grant's id
     render.Column("room", "room"),
-    render.Column("class", "class", width_min=9),
+    render.Column("class", "class"),
 )
 
 
@@ -57,7 +57,7 @@ class Told:
             or found.unfinished
             or self._rows("refused")
             or self._rows("stuck")
-            or found.view.stuck
+            or self._policies_stuck()
         )
 
     def title(self) -> str:
@@ -67,7 +67,8 @@ class Told:
         said = f"account {found.account} ({names or 'mapped no more'}){role}: "
         if found.error is not None:
             return f"{said}cannot be entered"
-        return said + (answers.counted(len(found.steps), "step") if found.steps else "no steps")
+        number = steps_of(found)
+        return said + (answers.counted(number, "step") if number else "no steps")
 
     def trouble(self) -> list[str]:
         """Why this is nothing, or not all."""
@@ -144,14 +145,17 @@ class Told:
         return f"{short} {', '.join(policies)}" if inline and policies else short
 
     def _class(self, step: "Step") -> str | None:
-        rows = self._grants(step)
-        if not rows:
-            return None
-        return "/".join(sorted({_class_of(row) for row in rows}))
+        """Of the object itself, whatever else its grant has; None where it gives no end."""
+        rows = [row for row in self._grants(step) if row.grant.temporary]
+        untimed = any(
+            made.kind == "attachment" and made.name == step.name
+            for row in rows
+            for made in row.made
+        )
+        return ("daemon" if untimed else "aws") if rows else None
 
     def _step_item(self, step: "Step") -> answers.Item:
         who, room, rows = step.principal, step.room, self._grants(step)
-        classes = sorted({row.enforcement for row in rows if row.enforcement is not None})
         return {
             "call": step.call,
             "outcome": step.outcome,
@@ -162,27 +166,37 @@ class Told:
             "used": None if room is None else room.used,
             "limit": None if room is None else room.limit,
             "unit": None if room is None else room.unit,
-            "enforcement": classes[0] if len(classes) == 1 else None,
+            "enforcement": self._class(step),
             "grants": [answers.grant_item(row.grant) for row in rows],
         }
 
     # --- what would not be done ---------------------------------------------------------------
 
     def _rows(self, kind: TroubleKind) -> list[GrantRow]:
-        return [row for row in self.found.view.rows if row.trouble and row.trouble.kind == kind]
+        """Those in trouble of `kind`, but what was in it before and not tried here."""
+        rows = [row for row in self.found.view.rows if row.trouble and row.trouble.kind == kind]
+        if kind == "missing":
+            return rows
+        judged = self.found.tried if kind == "stuck" else self.found.told_anew
+        return [row for row in rows if judged(row)]
+
+    def _policies_stuck(self) -> list[Stuck]:
+        """Of policies, and of the account as a whole; what was tried here only."""
+        stuck, tried = self.found.view.stuck, self.found.tried_policy
+        return [event for key, event in stuck.items() if tried(*key)]
 
     def _trouble(self, kind: TroubleKind, title: str) -> Part:
         rows = self._rows(kind)
         return Part(kind, title, tuple(map(_troubled, rows)), tuple(map(_trouble_item, rows)))
 
     def _conflicts(self) -> Part:
-        found = [stuck for stuck in self.found.view.stuck.values() if stuck.code == CONFLICT]
+        found = [stuck for stuck in self._policies_stuck() if stuck.code == CONFLICT]
         title = "in conflict: something foreign stands under our name, and is left alone"
         return Part("conflicts", title, *_told(found))
 
     def _stuck(self) -> Part:
         rows = self._rows("stuck")
-        found = [stuck for stuck in self.found.view.stuck.values() if stuck.code != CONFLICT]
+        found = [stuck for stuck in self._policies_stuck() if stuck.code != CONFLICT]
         lines, items = _told(found)
         return Part(
             "stuck",
@@ -236,10 +250,9 @@ class Told:
         return Part("later", "written when its start comes near", tuple(starts), tuple(items))
 
 
-def _class_of(row: GrantRow) -> str:
-    if not row.grant.temporary:
-        return "permanent"
-    return row.enforcement or "aws"
+def steps_of(found: "Rehearsal") -> int:
+    """How many calls would change something, or find it changed; what is in the way is none."""
+    return sum(step.outcome != "stood" for step in found.steps)
 
 
 def _room(step: "Step") -> str | None:
@@ -275,7 +288,7 @@ def _told(found: list[Stuck]) -> tuple[tuple[str, ...], tuple[answers.Item, ...]
 
 def tally(found: "Rehearsed") -> str:
     """The whole in one line."""
-    steps = sum(len(each.steps) for each in found.accounts)
+    steps = sum(map(steps_of, found.accounts))
     dead = sum(each.error is not None for each in found.accounts)
     closed = f"; {answers.counted(dead, 'account')} cannot be entered" if dead else ""
     return (

@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cli import answers, render
-from cli.by_hand import Ending, ending_of
 from cli.instants import shown
 from ledger.answer import exposed, state_of
 from ledger.events import Settled, Stuck, Word
 from ledger.project import GrantRow
 
 if TYPE_CHECKING:
+    from cli.by_hand import Ending
     from ledger.envelope import Recorded
     from ledger.state import Unreadable
     from ledger.store.questions import Found
@@ -39,7 +39,7 @@ class Shown:
     cause: str
     last_error: str | None
     next_try: datetime | None
-    ending: Ending
+    ending: "Ending"
     state: str | None
 
     @property
@@ -80,7 +80,7 @@ class ByWord:
     found: "Found"
     since: datetime
     word: Word
-    ending: Ending
+    ending: "Ending"
 
     def item(self) -> answers.Item:
         return answers.item_of(self.found, "settled") | {
@@ -248,7 +248,11 @@ def _by_word(found: "Found", recorded: "Recorded", standing: "Standing", now: da
     return ByWord(found, recorded.recorded_at, event.word, _ending(found.row, standing, now))
 
 
-def _ending(row: GrantRow, standing: "Standing", now: datetime) -> Ending:
+def _ending(row: GrantRow, standing: "Standing", now: datetime) -> "Ending":
+    from cli.by_hand import (
+        ending_of,
+    )  # most often nothing is owed, and the worker's code not loaded
+
     return ending_of(
         row,
         standing.views.get(row.grant.account),

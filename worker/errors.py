@@ -41,3 +41,7 @@ class AccountClosed(AwsError):
 
 class CannotListen(Exception):
     """The address for /metrics cannot be served: another process has it, or it is not ours."""
+
+
+class AwsMisconfigured(Exception):
+    """What a variable or a file tells the SDK cannot be used. Says which; no call was made."""

@@ -221,7 +221,8 @@ class Keeper:
         if outcome.look_again_at is not None:
             self._resync_at = min(self._resync_at or now, max(outcome.look_again_at, now))
         if outcome.failures or outcome.abandoned:
-            return self._failed(f"{outcome.failures} steps did not get done", outcome.boundary)
+            steps = "1 step" if outcome.failures == 1 else f"{outcome.failures:,} steps"
+            return self._failed(f"{steps} did not get done", outcome.boundary)
         self._shared.metrics.passes.labels("done").inc()
         self.status.failures_in_a_row = 0
         self.status.last_error = None

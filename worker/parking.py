@@ -69,6 +69,10 @@ class Parking:
         instants = (entry.next_try_at for entry in self._parked.values())
         return min((instant for instant in instants if instant > after), default=None)
 
+    def failing(self) -> frozenset[Hashable]:
+        """What was tried and has not worked since."""
+        return frozenset({*self._parked, *self._weather_since})
+
     def forget(self, living: set[Hashable]) -> None:
         """Drops what is no longer a subject, so that memory stays bounded."""
         for memory in (self._parked, self._weather_since, self._weather_last, self._heeded):

@@ -142,6 +142,44 @@ def test_for_a_pull_request_it_is_markdown_that_fits_one_comment(
     assert wire.writes == []
 
 
+def test_an_account_that_does_not_answer_says_with_which_code(
+    shell: Shell, wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    ran = shell.run("plan", tmp_path / "config", "--aws", "--account", PROD)
+    assert (ran.code, wire.calls) == (1, [])
+    said = "not finished: AWS did not answer all that was asked: Unreachable: entering by arn:"
+    assert said in ran.out
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "notaurl"),
+        ("AWS_DEFAULT_REGION", "bad region!"),
+        ("AWS_PROFILE", "nosuch"),
+        ("AWS_STS_REGIONAL_ENDPOINTS", "nosuch"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "adopt", "worker"])
+def test_a_variable_that_the_sdk_cannot_use_is_78_and_named(
+    shell: Shell,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    variable: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    arguments = {"plan": (tmp_path / "config", "--aws"), "worker": ("--once", "-q")}
+    ran = shell.run(command, *arguments.get(command, ()))
+    assert (ran.code, ran.out) == (78, "")
+    named = "AWS_*" if variable.startswith("AWS_STS") else variable
+    assert named in ran.err
+    assert value in ran.err
+    assert "Traceback" not in ran.err
+
+
 def test_without_credentials_every_account_says_so_and_what_ingest_would_do_is_told_all_the_same(
     shell: Shell, wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

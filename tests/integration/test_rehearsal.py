@@ -1,18 +1,22 @@
 """`plan --aws` below its command: what is rehearsed is what the worker then does, call by call."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
 
-from cli.rehearsals import Told
+from cli.rehearsals import Told, text_of
+from cli.rehearsing import Rehearsed
 from ledger.account_words import AccountWords
+from ledger.model import parse_principal
 from ledger.store.views import read_account
 from tests.support.builders import Files, at, directory, permanent, policy, temporary
 from tests.support.rehearsing import foreseen, rehearse, said
 from tests.support.stage import ANA, DEV, PROD, Stage
+from worker.rehearsing.rehearsed import Room, Step
 
 OURS = f"arn:aws:iam::{PROD}:policy/iam-ledger/"
 
@@ -65,6 +69,10 @@ def _no_slots(stage: Stage) -> None:
 
 def _attached_before(stage: Stage) -> None:
     stage.aws.iam(PROD).attach(ANA, DENYING)
+
+
+def _nothing(_stage: Stage) -> None:
+    pass
 
 
 def _by_hand(stage: Stage) -> None:
@@ -200,6 +208,11 @@ async def test_what_cannot_be_done_is_told_with_its_reason_and_fails(stage: Stag
     told = Told(found)
     item = told.item()
     assert told.failed
+    calls = [str(row["call"]) for row in told.rows()]
+    assert "CreatePolicy (stands)" in calls
+    assert told.title().endswith(f": {len(calls) - 1} step" + "s" * (len(calls) != 2)), (
+        "what is in the way is no step"
+    )
     (refused,), (conflict,), (stuck,) = (
         cast("Any", item[key]) for key in ("refused", "conflicts", "stuck")
     )
@@ -247,7 +260,9 @@ async def test_a_dead_account_and_one_that_is_too_busy_are_told_and_the_others_a
     again = await rehearse(stage, files)
     assert (again[PROD].steps, again[PROD].unfinished) == (found[PROD].steps, None)
     stage.aws.fail("busy", "observe", account=PROD)
-    assert (await rehearse(stage, files))[PROD].unfinished is not None
+    unfinished = (await rehearse(stage, files))[PROD].unfinished
+    assert unfinished is not None
+    assert re.fullmatch(r"AWS did not answer all that was asked: \w+: .+", unfinished)
 
 
 async def test_each_step_tells_its_size_what_is_left_and_its_class(stage: Stage) -> None:
@@ -263,4 +278,41 @@ async def test_each_step_tells_its_size_what_is_left_and_its_class(stage: Stage)
     attach = steps["AttachUserPolicy"]
     assert (attach["used"], attach["limit"], attach["unit"]) == (1, 10, "attachments")
     assert [(g["principal"], g["policy"]) for g in put["grants"]] == [("ana", "fix")]
-    assert {row["class"] for row in told.rows()} == {None, "permanent", "aws"}
+    assert {row["class"] for row in told.rows()} == {None, "aws"}
+
+
+async def test_no_call_is_broken_over_two_lines_on_a_narrow_screen(stage: Stage) -> None:
+    found = (await rehearse(stage, LOOKING))[PROD]
+    whose = parse_principal("group/somebody.with-a-long.name")
+    calls = ("AttachGroupPolicy", "PutGroupPolicy", "DetachGroupPolicy", "DeletePolicyVersion")
+    room = Room(1_024, 2_048, "characters")
+    steps = tuple(Step(call, whose, f"{OURS}{'a' * 60}", "done", 157, room) for call in calls)
+    told = Rehearsed((replace(found, steps=steps),), 1)
+    lines = text_of(told, width=80, color=False).splitlines()
+    assert set(calls) <= {line.split(maxsplit=1)[0] for line in lines if line}
+    assert {len(line) for line in lines if line.startswith("─")} == {80}
+
+
+async def test_each_object_has_its_own_class_whatever_else_its_grant_has(stage: Stage) -> None:
+    """A copy with its end in it is AWS's to end, though what hangs beside it is the worker's."""
+    odd = allowing("s3:GetObject") | {"managed_policies": [DENYING], "enforcement": "daemon"}
+    files = directory(policies={"odd": odd}, windows=[temporary(grant="odd", expires_at=at(3))])
+    await _played(stage, Scene(files))
+    told = Told((await rehearse(stage, files))[PROD])
+    found = {str(row["call"]): row["class"] for row in told.rows()}
+    assert found == {"CreatePolicy": None, "AttachUserPolicy": "daemon", "PutUserPolicy": "aws"}
+    steps = cast("Any", told.item()["steps"])
+    assert {each["call"]: each["enforcement"] for each in steps} == found
+
+
+async def test_what_was_stuck_before_is_told_only_where_it_was_tried_again(stage: Stage) -> None:
+    scene = SCENES["what does not fit, is foreign, or is nobody"]
+    await _played(stage, replace(scene, before=scene.now, since=_nothing, first=scene.since))
+    before = Told((await rehearse(stage, scene.now))[PROD])
+    parts = {part.key: len(part.items) for part in before.parts()}
+    assert (parts["stuck"], parts["conflicts"], parts["refused"]) == (1, 1, 1), "the same again"
+    stage.aws.fail("busy", "observe", account=PROD)
+    stage.aws.fail("busy", "read_principal", account=PROD)
+    unread = Told((await rehearse(stage, scene.now))[PROD])
+    assert unread.failed
+    assert {part.key for part in unread.parts()}.isdisjoint({"stuck", "refused"})

@@ -136,6 +136,14 @@ async def test_how_each_account_is_kept_stands_where_status_reads_it(stage: Stag
     assert dev.next_try_at > stage.clock.now()
 
 
+async def test_one_step_that_failed_is_told_as_one(stage: Stage) -> None:
+    stage.aws.fail("refused", "put_inline", account=PROD)
+    await stage.ingest(directory(windows=WINDOWS))
+    process = stage.process()
+    await stage.clock.run(process.once())
+    assert process.keepers[PROD].status.last_error == "1 step did not get done"
+
+
 async def test_a_record_that_cannot_be_read_stops_additions_there_and_nothing_else(
     stage: Stage,
 ) -> None:

@@ -6,8 +6,8 @@ the keys lead to that very account; else it stays closed, loudly.
 
 import random
 import re
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC
 from importlib.metadata import version
 from typing import Any
@@ -17,14 +17,21 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentialResolver, create_credential_resolver
 from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, InvalidRegionError, ProfileNotFound
 
 from ledger.model import DEPLOYER_KIND, Account, AccountId
 from worker.aws.account import InAccount, RealAccount
 from worker.aws.calls import Caller, OnCall
 from worker.aws.credentials import SESSION_S, BoundProvider, KeyCache, Keys, bound
 from worker.clock import Clock
-from worker.errors import AccountClosed, AwsBusy, AwsMissing, AwsRefused, AwsUnanswered
+from worker.errors import (
+    AccountClosed,
+    AwsBusy,
+    AwsMisconfigured,
+    AwsMissing,
+    AwsRefused,
+    AwsUnanswered,
+)
 
 REGION = "us-east-1"
 """IAM is one service for the whole partition, and signs for this region."""
@@ -144,17 +151,40 @@ class Hub:
 
 @asynccontextmanager
 async def open_gate(*, clock: Clock, replica: str, on_call: OnCall) -> AsyncIterator[AwsGate]:
-    """The gate of one process. Endpoint, region and hub keys are found as in any SDK program."""
-    core = AioSession()
-    hub = Hub(create_credential_resolver(core))
-    core.register_component("credential_provider", AioCredentialResolver([BoundProvider()]))
-    session = aioboto3.Session(botocore_session=core)
+    """The gate of one process. Endpoint, region and hub keys are found as in any SDK program.
+
+    AwsMisconfigured where they are such that no client can be made.
+    """
     async with AsyncExitStack() as stack:
-        iam = await stack.enter_async_context(
-            session.client("iam", region_name=REGION, config=CONFIG)
-        )
-        sts = await stack.enter_async_context(
-            session.client("sts", region_name=session.region_name or REGION, config=CONFIG)
-        )
+        with _told():
+            core = AioSession()
+            hub = Hub(create_credential_resolver(core))
+            core.register_component("credential_provider", AioCredentialResolver([BoundProvider()]))
+            session = aioboto3.Session(botocore_session=core)
+            iam = await stack.enter_async_context(
+                session.client("iam", region_name=REGION, config=CONFIG)
+            )
+            sts = await stack.enter_async_context(
+                session.client("sts", region_name=session.region_name or REGION, config=CONFIG)
+            )
         caller = Caller(clock, on_call)
         yield AwsGate(iam, sts, hub, caller, session_name=session_name(replica))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What no client can be made of, as AwsMisconfigured. A bad endpoint is a bare ValueError."""
+    try:
+        yield
+    except ProfileNotFound as error:
+        source = "AWS_PROFILE (or AWS_DEFAULT_PROFILE)"
+        raise AwsMisconfigured(f"{source}: {error}; name one that is there, or unset it") from error
+    except InvalidRegionError as error:
+        source = "AWS_DEFAULT_REGION (or `region` in the file of AWS_CONFIG_FILE)"
+        raise AwsMisconfigured(f"{source}: {error} Write one like us-east-1") from error
+    except BotoCoreError as error:
+        source = "the variables AWS_* or the file of AWS_CONFIG_FILE"
+        raise AwsMisconfigured(f"{source}: {error}") from error
+    except ValueError as error:
+        source = "AWS_ENDPOINT_URL (or that of a service, as AWS_ENDPOINT_URL_IAM)"
+        raise AwsMisconfigured(f"{source}: {error}; write one like https://host:port") from error

@@ -6,14 +6,14 @@ ledger nor the account changes in between.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ledger.account_words import AccountWords
 from ledger.codec import dedup_key
 from ledger.envelope import Draft, Provenance, Recorded
-from ledger.events import Event, Granted
+from ledger.events import Event, Granted, Refused, Stuck, ref
 from ledger.model import AccountId, GrantId
 from ledger.project import GrantRow, row_key
 from ledger.state import AccountView
@@ -102,12 +102,39 @@ class Rehearsal:
     """The writing calls, in order."""
     events: tuple[Event, ...] = ()
     """The evidence that would be recorded."""
+    failing: frozenset[Hashable] = frozenset()
+    """What was tried in vain, by the subjects of `worker.parking`."""
     later: tuple[GrantRow, ...] = ()
     """Grants whose time to be written has not come."""
     error: AwsError | None = None
     """Why nothing could be found out; None: all could."""
     unfinished: str | None = None
     """Why this is not all: AWS was too busy, or the clock is too wrong. None: it is."""
+
+    def tried(self, row: GrantRow) -> bool:
+        """Whether a step of `row` was tried here and did not work."""
+        if not self.failing.isdisjoint({row.key, ("returned", *row.key)}):
+            return True
+        return any(isinstance(e, Stuck) and e.grant == ref(row.grant) for e in self.events)
+
+    def tried_policy(self, team: str, policy: str) -> bool:
+        """The same of a policy; with both empty, of the account as a whole."""
+        if not team and self.view.unreadable:
+            return True
+        if (("policy", team, policy) if team else "account") in self.failing:
+            return True
+        return any(
+            isinstance(e, Stuck)
+            and e.grant is None
+            and (e.team or "", e.policy or "") == (team, policy)
+            for e in self.events
+        )
+
+    def told_anew(self, row: GrantRow) -> bool:
+        """Whether a refusal of `row` is of this pass, and no old word of the ledger's."""
+        if self.error is None and self.unfinished is None:
+            return True
+        return any(isinstance(e, Refused) and e.grant == ref(row.grant) for e in self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +168,7 @@ class Rehearsing:
         view, now = imagined.words.view(), self._now()
         unfinished = None
         if outcome.abandoned or not outcome.observed:
-            unfinished = "AWS did not answer all that was asked"
+            unfinished = _unread(view, aws.unread)
         elif not self._granting():
             unfinished = "this machine's clock is too far from AWS's: nothing new would be granted"
         return Rehearsal(
@@ -150,6 +177,7 @@ class Rehearsing:
             turns=imagined.turns,
             steps=tuple(aws.steps),
             events=tuple(imagined.events),
+            failing=context.parking.failing(),
             later=tuple(r for r in view.rows if r.revoked is None and write_from(r) > now),
             unfinished=unfinished,
         )
@@ -195,6 +223,14 @@ class Rehearsing:
                 return
             await self.clock.sleep_until(self.clock.now() + wait, self.stop)
         await reading()
+
+
+def _unread(view: AccountView, error: AwsError | None) -> str:
+    """Why an account was not read whole, or not gone through to the end."""
+    if view.unreadable:
+        return "the ledger holds what this program cannot read"
+    said = "AWS did not answer all that was asked"
+    return said if error is None else f"{said}: {error.code}: {error.message}"
 
 
 async def _keep_nothing(_source: StoredSource) -> None:

@@ -19,7 +19,7 @@ from worker.account import (
     PrincipalState,
     SourceDocument,
 )
-from worker.errors import AwsMissing, AwsRefused
+from worker.errors import AwsError, AwsMissing, AwsRefused
 from worker.iam.documents import MANAGED_CHARS_MAX, VERSIONS_MAX, size_of
 
 T = TypeVar("T")
@@ -65,6 +65,8 @@ class RehearsedAccount:
     ) -> None:
         self.account: AccountId = aws.account
         self.steps: list[Step] = []
+        self.unread: AwsError | None = None
+        """Why the newest reading that failed did."""
         self._aws = aws
         self._now = now
         self._patiently = patiently
@@ -83,7 +85,11 @@ class RehearsedAccount:
         async def keep() -> None:
             answers.append(await ask())
 
-        await self._patiently(keep)
+        try:
+            await self._patiently(keep)
+        except AwsError as error:
+            self.unread = error
+            raise
         return answers[-1]
 
     async def enter(self) -> None:
