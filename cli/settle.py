@@ -30,7 +30,8 @@ def command(session: Session, grant: str, reason: str, by: str, output: render.F
     """Say that GRANT, which is over and cannot be confirmed removed, is done with.
 
     GRANT is a grant's id, or six characters or more of its beginning. Look in AWS first: answers
-    say "settled by WHO, not confirmed" from then on, and nobody tries its removal again.
+    say "settled by WHO, not confirmed" from then on, and nobody tries its removal again. So it is
+    refused where no step of GRANT, nor its account, has failed.
     """
     from ledger.settling import settle
 

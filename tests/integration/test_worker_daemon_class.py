@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from cli.standing import report_of
 from ledger.answer import state_of
 from ledger.events import Applied, Left, Refused, Removed, Sighted, Stuck
+from ledger.store.standing import read_standing
 from tests.support.builders import Entry, Files, at, directory, permanent, policy, temporary
 from tests.support.stage import ANA, CI, PROD, Process, Stage
 
@@ -403,3 +405,28 @@ async def test_a_second_factor_is_asked_for_in_every_form(stage: Stage) -> None:
             asked = statement.get("Condition", {}).get("Bool", {})
             wanted = {"aws:MultiFactorAuthPresent": "true"}
             assert asked == (wanted if statement["Effect"] == "Allow" else {})
+
+
+@pytest.mark.parametrize("reason", ["nobody else's", "stood before", "needed by another"])
+async def test_what_status_would_have_people_type_is_what_the_worker_then_does(
+    stage: Stage, reason: str
+) -> None:
+    own = denying(stage)
+    if reason == "stood before":
+        stage.aws.iam(PROD).attach(ANA, own)
+    policies = {"fix": daemon(own), "look": policy(managed_policies=[own])}
+    standing = [permanent("ana")] if reason == "needed by another" else []
+    await stage.ingest(directory(policies=policies, windows=[window()], standing=standing))
+    process = await stage.start()
+    await process.stop()
+    await stage.advance_to(at(5))
+    async with stage.ledger.reading() as connection:
+        standing_now = await read_standing(connection, now=stage.clock.now())
+    report = report_of(standing_now, stage.clock.now())
+    (shown,) = report.overdue
+    before = len(stage.aws.calls)
+    await stage.start()
+    detached = [c for c in stage.aws.calls[before:] if c.operation == "detach"]
+    assert len(detached) == len(report.exposed) == len(shown.by_hand)
+    assert (len(detached) == 1) == (reason == "nobody else's")
+    assert all("aws iam detach-user-policy" in line for line in shown.by_hand)
