@@ -221,6 +221,10 @@ class Policy:
             raise ValueError(f"policy {self.name!r} has neither statements nor managed policies")
 
 
+PERCENT_FROM = 5
+"""Fewer accesses than this are never judged by their share: one of two is half."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the whole directory says, the worker's part and ingest's part together."""

@@ -11,11 +11,8 @@ from datetime import datetime
 
 from ledger.decide.decision import Brake, BrakeReason, Terms
 from ledger.manifest.declared import Manifest
-from ledger.model import AccountId, Grant, GrantId, Team, Window
+from ledger.model import PERCENT_FROM, AccountId, Grant, GrantId, Team, Window
 from ledger.project import GrantRow
-
-PERCENT_FROM = 5
-"""Fewer accesses than this are never judged by their share: one of two is half."""
 
 AccessKey = tuple[Team, AccountId, str, str]
 """Team, account, principal's key, policy: what may be continued."""

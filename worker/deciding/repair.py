@@ -6,8 +6,7 @@ finding. Beyond the brake nothing is taken away at all: that many strangers are 
 
 from datetime import datetime
 
-from ledger.decide.brake import PERCENT_FROM
-from ledger.model import GrantId
+from ledger.model import PERCENT_FROM, GrantId
 from ledger.project import REMADE, GrantRow
 from ledger.state import AccountView
 from worker.deciding.desired import arn_prefix
