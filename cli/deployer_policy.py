@@ -148,6 +148,7 @@ class _Printing:
 
     def text(self) -> str:
         self._accounts()
+        self._check_boundary()
         match self.asked.side:
             case "hub":
                 return self._hub()
@@ -175,6 +176,15 @@ class _Printing:
                 "account can change it"
             )
         return text
+
+    def _check_boundary(self) -> None:
+        """Whoever may rewrite what bounds him is bound by nothing."""
+        path, boundary = self.manifest.settings.policy_path, self.asked.boundary
+        if boundary is not None and f":policy{path}".casefold() in boundary.casefold():
+            raise click.UsageError(
+                f"--permissions-boundary: `{boundary}` stands under `policy_path` ({path}), where "
+                "the deployer rewrites policies; keep it elsewhere"
+            )
 
     def _hub(self) -> str:
         from worker.iam import deployer_templates as templates

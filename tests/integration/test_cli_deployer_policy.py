@@ -169,6 +169,10 @@ def test_a_document_that_iam_would_not_take_is_not_printed(config: Path) -> None
         (("--hub-role-arn", "arn:aws:sts::999999999999:assumed-role/a/b"), "session of a role"),
         (("--hub-role-arn", "worker"), "none that AWS takes; write arn:aws:iam::"),
         (("--permissions-boundary", "ceiling"), "none that AWS takes; write the ARN of a policy"),
+        (
+            ("--permissions-boundary", f"arn:aws:iam::{PROD}:policy/access/ceiling"),
+            "where the deployer rewrites policies",
+        ),
         (("--account", "333333333333"), "no environment is this account"),
     ],
 )
