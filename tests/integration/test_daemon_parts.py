@@ -193,7 +193,7 @@ async def test_a_head_that_cannot_be_read_leaves_the_departure_for_the_next_look
     with pytest.raises(LedgerUnavailable):
         await feed.look(ear.tell)
     assert ear.departed == []
-    events.head = head  # type: ignore[method-assign]
+    events.head = head  # type: ignore[method-assign]  # as it was
     await feed.look(ear.tell)
     assert ear.departed == ["another ledger"]
 

@@ -38,12 +38,12 @@ class Team:
 def entries(draw: st.DrawFn, environments: list[str], policies: list[str]) -> dict[str, Any]:
     temporary = draw(st.booleans())
     kind = draw(st.sampled_from(TEMPORARY_KINDS if temporary else [*PRINCIPAL_KINDS.values()]))
-    some = {"min_size": 1, "max_size": 3, "unique": True}
+    some: dict[str, Any] = {"min_size": 1, "max_size": 3, "unique": True}
     entry = {
         "kind": kind,
-        "names": draw(st.lists(NAMES, **some)),  # type: ignore[arg-type]  # one set of bounds for three lists
-        "environments": draw(st.lists(st.sampled_from(environments), **some)),  # type: ignore[arg-type]
-        "policies": draw(st.lists(st.sampled_from(policies), **some)),  # type: ignore[arg-type]
+        "names": draw(st.lists(NAMES, **some)),
+        "environments": draw(st.lists(st.sampled_from(environments), **some)),
+        "policies": draw(st.lists(st.sampled_from(policies), **some)),
         "end": Permanent(),
         "starts_at": None,
     }

@@ -37,7 +37,7 @@ class BoundKeys(AioCredentials):
     def __init__(self) -> None:
         super().__init__("unbound", "unbound")
 
-    async def get_frozen_credentials(self) -> ReadOnlyCredentials:  # type: ignore[override]
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:  # type: ignore[override]  # below
         """LookupError where nothing is bound: then nothing is signed and nothing is sent.
 
         A coroutine, as aiobotocore has it; the types know botocore's own, which is none.
