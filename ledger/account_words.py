@@ -4,7 +4,8 @@ Pure. Invariant: whoever reads the words from the ledger, and whoever adds to th
 appended next, gets the account's view by the same code.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -31,6 +32,64 @@ OF_THE_ACCOUNT: tuple[Topic, ...] = ("account", "object", "sighted", "stuck", "d
 OF_ALL: tuple[Topic, ...] = ("policy", "settings")
 
 E = TypeVar("E")
+V = TypeVar("V")
+
+
+class OfAll:
+    """The newest words on policies and settings. One is enough for all accounts: never changed."""
+
+    __slots__ = ("known", "policies", "retired", "settings", "unreadable")
+
+    def __init__(
+        self,
+        known: Mapping[LatestKey, Recorded],
+        unreadable: Mapping[LatestKey, Unreadable] | None = None,
+    ) -> None:
+        """`known`: by subject, each topic in order of position."""
+        self.known = known
+        self.unreadable = unreadable or {}
+        self.settings: SettingsChanged | None = None
+        self.policies: dict[str, dict[tuple[Team, str], DefinedPolicy]] = defaultdict(dict)
+        """By team, for whoever looks for those of a few."""
+        self.retired: dict[str, dict[tuple[Team, str], PolicyRetired]] = defaultdict(dict)
+        for item in known.values():
+            match item.event:
+                case SettingsChanged() as settings:
+                    self.settings = settings
+                case PolicyDefined(policy):
+                    defined = DefinedPolicy(policy, item.position)
+                    self.policies[policy.team][policy.team, policy.name] = defined
+                case PolicyRetired() as gone:
+                    self.retired[gone.team][gone.team, gone.policy] = gone
+                case _:
+                    raise ValueError(f"{type(item.event).__name__} does not concern every account")
+
+    def after(self, new: Mapping[LatestKey, Recorded]) -> "OfAll":
+        """These words with newer ones behind them."""
+        if not new:
+            return self
+        return OfAll({key: i for key, i in self.known.items() if key not in new} | dict(new))
+
+
+class OfTeams(Mapping[tuple[Team, str], V]):
+    """What some teams have of something that is kept once for all accounts, by team."""
+
+    __slots__ = ("_by_team", "_teams")
+
+    def __init__(self, by_team: Mapping[str, Mapping[tuple[Team, str], V]], teams: set[str]):
+        self._by_team = by_team
+        self._teams = tuple(sorted(team for team in teams if team in by_team))
+
+    def __getitem__(self, key: tuple[Team, str]) -> V:
+        if key[0] not in self._teams:
+            raise KeyError(key)
+        return self._by_team[key[0]][key]
+
+    def __iter__(self) -> Iterator[tuple[Team, str]]:
+        return (key for team in self._teams for key in self._by_team[team])
+
+    def __len__(self) -> int:
+        return sum(len(self._by_team[team]) for team in self._teams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +103,9 @@ class AccountWords:
     rows: Mapping[tuple[GrantId, int], GrantRow]
     """Every turn on which something is live, to come, or owed; oldest first."""
     known: Mapping[LatestKey, Recorded]
-    """By subject, each topic in order of position; policies of all teams."""
+    """Its own, by subject, each topic in order of position."""
+    of_all: OfAll
+    """Of all teams, its own or not."""
     unreadable: Mapping[LatestKey, Unreadable] = field(default_factory=dict)
     too_new: Mapping[int, Unreadable] = field(default_factory=dict)
     """Events about its open grants that only a newer program can read, by position."""
@@ -64,20 +125,10 @@ class AccountWords:
             ledger_id=self.ledger_id,
             entries=tuple(event.account for event in mapped.values()),
             way_in=ways[-1] if ways else self.older_way_in,
-            settings=next(iter(self._words("settings", SettingsChanged).values()), None),
+            settings=self.of_all.settings,
             rows=tuple(self.rows.values()),
-            policies={
-                (item.event.policy.team, item.event.policy.name): DefinedPolicy(
-                    item.event.policy, item.position
-                )
-                for key, item in self._known("policy").items()
-                if isinstance(item.event, PolicyDefined) and key.team in teams
-            },
-            retired={
-                (event.team, event.policy): event
-                for key, event in self._words("policy", PolicyRetired).items()
-                if key.team in teams
-            },
+            policies=OfTeams(self.of_all.policies, teams),
+            retired=OfTeams(self.of_all.retired, teams),
             objects=self._objects(),
             object_positions={
                 (Team(key.team), key.name): at for key, at in self._positions("object").items()
@@ -102,14 +153,16 @@ class AccountWords:
     def after(self, items: Iterable[Recorded]) -> "AccountWords":
         """These words with more events behind them, in order; those of other accounts pass by."""
         position, known, rows = self.position, dict(self.known), dict(self.rows)
+        of_all: dict[LatestKey, Recorded] = {}
         for item in items:
             position = max(position, item.position)
             if subject(item.event).account not in (None, self.account):
                 continue
             for key in latest_keys(item.event):
-                if key.topic in OF_THE_ACCOUNT + OF_ALL:
-                    known.pop(key, None)
-                    known[key] = item  # last: the order of position
+                words = of_all if key.topic in OF_ALL else known
+                if words is of_all or key.topic in OF_THE_ACCOUNT:
+                    words.pop(key, None)
+                    words[key] = item  # last: the order of position
             turn = row_key(item.event)
             if turn is None or (turn not in rows and not isinstance(item.event, Granted)):
                 continue  # about no grant, or about one that is closed and stands here no more
@@ -118,7 +171,8 @@ class AccountWords:
                 rows.pop(turn, None)
             else:
                 rows[turn] = row
-        return replace(self, position=position, known=known, rows=rows)
+        after = self.of_all.after(of_all)
+        return replace(self, position=position, known=known, rows=rows, of_all=after)
 
     def _known(self, topic: Topic) -> dict[LatestKey, Recorded]:
         return {key: item for key, item in self.known.items() if key.topic == topic}
@@ -152,7 +206,7 @@ class AccountWords:
 
     def _unreadable(self, teams: set[str]) -> tuple[Unreadable, ...]:
         found = dict(self.too_new)
-        for key, item in self.unreadable.items():
+        for key, item in (*self.unreadable.items(), *self.of_all.unreadable.items()):
             if key.topic != "policy" or key.team in teams:
                 found[item.position] = item
         return (*found.values(), *self.bad_rows)

@@ -3,12 +3,13 @@
 Every function takes a connection inside a transaction: what it answers is of one instant.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import CursorResult, Select, and_, select
+from sqlalchemy import CursorResult, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.codec import Envelope, decode, decode_provenance, instant_of
@@ -22,6 +23,11 @@ from ledger.store.append import chunks
 
 STREAM_ROWS = 2_000
 """How many rows a stream holds at a time."""
+
+AT_A_TIME = 100
+"""Rows that become events or grants before others get their turn: two to five milliseconds."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +135,9 @@ async def events_at(connection: AsyncConnection, positions: Sequence[int]) -> di
 class Newest:
     """The newest words about the subjects of one topic."""
 
-    known: Mapping[LatestKey, Recorded]
+    known: dict[LatestKey, Recorded]
     """In order of position."""
-    unreadable: Mapping[LatestKey, Unreadable]
+    unreadable: dict[LatestKey, Unreadable]
 
     @property
     def positions(self) -> dict[LatestKey, int]:
@@ -140,24 +146,32 @@ class Newest:
         return known | {key: item.position for key, item in self.unreadable.items()}
 
 
-async def newest(
-    connection: AsyncConnection, topic: Topic, *, account: str | None = None
-) -> Mapping[LatestKey, Recorded]:
-    """The newest event of every subject of `topic`, of one account or of all.
+async def newest(connection: AsyncConnection, topic: Topic) -> Mapping[LatestKey, Recorded]:
+    """The newest event of every subject of `topic`.
 
     UnknownEvent or ChainBroken where one of them cannot be read.
     """
-    rows = await _newest_rows(connection, topic, account)
-    return {_subject_of(row): _word_of(row) for row in rows}
+    rows = (await connection.execute(_WORDS, {"topics": [topic]})).mappings()
+    return {_subject_of(row): _word_of(row) async for row in unhurried(rows)}
 
 
 async def newest_readable(
     connection: AsyncConnection, topic: Topic, *, account: str | None = None
 ) -> Newest:
-    """The same for those who must go on with what can be read: one bad row stops nobody else."""
+    """The same, of one account or of all, for those who must go on with what can be read."""
+    if account is None:
+        return await read_newest(connection, _WORDS, {"topics": [topic]})
+    asked = {"topics": [topic], "accounts": [account]}
+    return await read_newest(connection, WORDS_OF_ACCOUNTS, asked)
+
+
+async def read_newest(
+    connection: AsyncConnection, query: Select[Any], asked: Mapping[str, object]
+) -> Newest:
+    """What `query` finds of `latest` and the events it points at: one bad row stops nobody else."""
     known: dict[LatestKey, Recorded] = {}
     unreadable: dict[LatestKey, Unreadable] = {}
-    for row in await _newest_rows(connection, topic, account):
+    async for row in unhurried(by_name(await connection.execute(query, asked))):
         subject = _subject_of(row)
         try:
             known[subject] = _word_of(row)
@@ -181,26 +195,29 @@ def _word_of(row: Mapping[Any, Any]) -> Recorded:
     return recorded_of(row)
 
 
-async def _newest_rows(
-    connection: AsyncConnection, topic: Topic, account: str | None
-) -> Sequence[Mapping[Any, Any]]:
-    where = [latest.c.topic == topic]
-    if account is not None:
-        where.append(latest.c.account == account)
-    query = (
-        select(
-            latest.c.topic,
-            latest.c.account.label("l_account"),
-            latest.c.team.label("l_team"),
-            latest.c.name.label("l_name"),
-            latest.c.position.label("l_position"),
-            events,
-        )
-        .join(events, events.c.position == latest.c.position, isouter=True)
-        .where(and_(*where))
-        .order_by(latest.c.position)
+_WORDS = (
+    select(
+        latest.c.topic,
+        latest.c.account.label("l_account"),
+        latest.c.team.label("l_team"),
+        latest.c.name.label("l_name"),
+        latest.c.position.label("l_position"),
+        events,
     )
-    return (await connection.execute(query)).mappings().all()
+    .join(events, events.c.position == latest.c.position, isouter=True)
+    .where(latest.c.topic.in_(bindparam("topics", expanding=True)))
+    .order_by(latest.c.position)
+)
+WORDS_OF_ACCOUNTS = _WORDS.where(latest.c.account.in_(bindparam("accounts", expanding=True)))
+"""Of `topics`, in order of position; made once, since every keeper asks them."""
+
+
+async def unhurried(items: Iterable[T]) -> AsyncGenerator[T, None]:
+    """`items`, so few at a time that what is made of each holds up nobody else for long."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % AT_A_TIME == 0:
+            await asyncio.sleep(0)
 
 
 def by_name(result: CursorResult[Any]) -> Iterator[dict[str, Any]]:
@@ -217,20 +234,6 @@ async def read_grants(connection: AsyncConnection, query: Select[Any]) -> tuple[
     """
     result = await connection.execute(query)
     return tuple(row_of(columns) for columns in by_name(result))
-
-
-async def read_grants_readable(
-    connection: AsyncConnection, query: Select[Any]
-) -> tuple[tuple[GrantRow, ...], tuple[Unreadable, ...]]:
-    """The same for those who must go on with what can be read, and what could not be."""
-    rows: list[GrantRow] = []
-    unreadable: list[Unreadable] = []
-    for columns in by_name(await connection.execute(query)):
-        try:
-            rows.append(row_of(columns))
-        except ChainBroken as error:
-            unreadable.append(Unreadable(0, None, str(error)))
-    return tuple(rows), tuple(unreadable)
 
 
 def all_grants() -> Select[Any]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.account_words import OF_ALL
+from ledger.account_words import OF_ALL, OfAll
 from ledger.answer import exposed
 from ledger.codec import FAR, instant_of, microseconds
 from ledger.envelope import Recorded
@@ -25,7 +25,7 @@ from ledger.store.append import chunks, read_head
 from ledger.store.leases import LivingReplica, read_replicas
 from ledger.store.questions import Found, find_readable
 from ledger.store.reads import Newest, events_at, newest_readable
-from ledger.store.views import accounts_to_keep, read_words
+from ledger.store.views import ACCOUNTS_MAX, accounts_to_keep, of_all_in, read_all_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
         policy_path=next(
             (event.policy_path for event in settings if isinstance(event, SettingsChanged)), None
         ),
-        views=await _views(connection, asked, [words[topic] for topic in OF_ALL]),
+        views=await _views(connection, asked, of_all_in(words[topic] for topic in OF_ALL)),
         unreadable=(
             *(item for found in words.values() for item in found.unreadable.values()),
             *bad,
@@ -131,11 +131,14 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
 
 
 async def _views(
-    connection: AsyncConnection, found: Sequence[Found], of_all: Sequence[Newest]
+    connection: AsyncConnection, found: Sequence[Found], of_all: OfAll
 ) -> dict[AccountId, AccountView]:
     """Of the accounts of these grants."""
-    accounts = sorted({one.row.grant.account for one in found})
-    return {each: (await read_words(connection, each, of_all)).view() for each in accounts}
+    views: dict[AccountId, AccountView] = {}
+    for some in chunks(sorted({one.row.grant.account for one in found}), ACCOUNTS_MAX):
+        words = await read_all_words(connection, some, of_all)
+        views |= {account: each.view() for account, each in words.items()}
+    return views
 
 
 def _those_of(

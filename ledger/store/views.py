@@ -1,14 +1,15 @@
 """Reads the values of `ledger.state`: each of one instant, through indexes, never by scanning."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.account_words import OF_ALL, OF_THE_ACCOUNT, AccountWords
+from ledger.account_words import OF_ALL, OF_THE_ACCOUNT, AccountWords, OfAll
 from ledger.codec import KINDS, NEWEST, VERSION, kind_of, microseconds
 from ledger.envelope import Recorded
 from ledger.errors import ChainBroken, UnknownEvent
@@ -24,19 +25,56 @@ from ledger.events import (
 )
 from ledger.model import Account, AccountId, GrantId, Team
 from ledger.project import GrantRow, LatestKey
+from ledger.rows import row_of
 from ledger.schema import events, grants
 from ledger.state import AccountView, DefinedPolicy, IntentView, Unreadable
 from ledger.store.append import chunks, read_head
 from ledger.store.reads import (
+    WORDS_OF_ACCOUNTS,
     Newest,
+    by_name,
     newest,
     newest_readable,
     read_grants,
-    read_grants_readable,
+    read_newest,
     recorded_of,
+    unhurried,
 )
 
 E = TypeVar("E")
+
+ACCOUNTS_MAX = 100
+"""Read at one time: bounds what one answer holds."""
+
+_ACCOUNTS = grants.c.account.in_(bindparam("accounts", expanding=True))
+
+_OPEN = (
+    select(grants)
+    .where(_ACCOUNTS, grants.c.closed_position.is_(None))
+    .order_by(grants.c.granted_position)
+)
+
+_TOO_NEW = (
+    select(
+        grants.c.account,
+        events.c.position,
+        events.c.kind,
+        events.c.version,
+        events.c.grant_id,
+    )
+    .join(grants, and_(grants.c.grant_id == events.c.grant_id, grants.c.turn == events.c.turn))
+    .where(
+        _ACCOUNTS,
+        grants.c.closed_position.is_(None),
+        or_(
+            events.c.kind.not_in(sorted(KINDS)),
+            events.c.version < VERSION,
+            events.c.version > case(NEWEST, value=events.c.kind, else_=VERSION),
+        ),
+    )
+    .order_by(events.c.position)
+)
+"""Statements that every keeper asks are made once."""
 
 
 async def read_intent(
@@ -98,32 +136,91 @@ async def read_account(connection: AsyncConnection, account: AccountId) -> Accou
 
 
 async def read_words(
-    connection: AsyncConnection, account: AccountId, of_all: Sequence[Newest] | None = None
+    connection: AsyncConnection, account: AccountId, of_all: OfAll | None = None
 ) -> AccountWords:
     """The same before it is put together, for whoever asks what more events would make of it.
 
-    `of_all`: the words on the topics `OF_ALL`, from whoever reads many accounts; None reads them.
+    `of_all`: from whoever reads many accounts; None reads it.
     """
-    found = [await newest_readable(connection, topic, account=account) for topic in OF_THE_ACCOUNT]
+    return (await read_all_words(connection, [account], of_all))[account]
+
+
+async def read_all_words(
+    connection: AsyncConnection, accounts: Sequence[AccountId], of_all: OfAll | None = None
+) -> dict[AccountId, AccountWords]:
+    """The same of several accounts, by as many statements as of one: `ACCOUNTS_MAX` at most."""
+    if len(accounts) > ACCOUNTS_MAX:
+        raise ValueError(f"{len(accounts)} accounts are more than {ACCOUNTS_MAX} at a time")
     if of_all is None:
-        of_all = [await newest_readable(connection, topic) for topic in OF_ALL]
-    found += of_all
-    rows, bad_rows = await read_grants_readable(
-        connection, _select_rows(grants.c.account == account, grants.c.closed_position.is_(None))
-    )
-    unreadable = {key: item for words in found for key, item in words.unreadable.items()}
-    astray = any(key.topic == "account" for key in unreadable)
-    return AccountWords(
-        account=account,
-        position=(await read_head(connection)).position,
-        ledger_id=await ledger_id(connection),
-        rows={row.key: row for row in rows},
-        known={key: item for words in found for key, item in words.known.items()},
-        unreadable=unreadable,
-        too_new=await _too_new(connection, account),
-        bad_rows=bad_rows,
-        older_way_in=await _older_way_in(connection, account) if astray else None,
-    )
+        of_all = await read_of_all(connection)
+    words = await _own_words(connection, accounts)
+    rows, bad_rows = await _open_rows(connection, accounts)
+    too_new = await _too_new(connection, accounts)
+    position, identity = (await read_head(connection)).position, await ledger_id(connection)
+    return {
+        account: AccountWords(
+            account=account,
+            position=position,
+            ledger_id=identity,
+            rows=rows[account],
+            known=words[account].known,
+            of_all=of_all,
+            unreadable=words[account].unreadable,
+            too_new=too_new.get(account, {}),
+            bad_rows=tuple(bad_rows.get(account, ())),
+            older_way_in=(
+                await _older_way_in(connection, account)
+                if any(key.topic == "account" for key in words[account].unreadable)
+                else None
+            ),
+        )
+        for account in accounts
+    }
+
+
+async def read_of_all(connection: AsyncConnection) -> OfAll:
+    """What concerns every account, at this instant."""
+    return of_all_in([await newest_readable(connection, topic) for topic in OF_ALL])
+
+
+def of_all_in(found: Iterable[Newest]) -> OfAll:
+    """The same, of the words on the topics `OF_ALL`."""
+    known: dict[LatestKey, Recorded] = {}
+    unreadable: dict[LatestKey, Unreadable] = {}
+    for words in found:
+        known |= words.known
+        unreadable |= words.unreadable
+    return OfAll(known, unreadable)
+
+
+async def _own_words(
+    connection: AsyncConnection, accounts: Sequence[AccountId]
+) -> dict[AccountId, Newest]:
+    found = {account: Newest({}, {}) for account in accounts}
+    asked = {"topics": OF_THE_ACCOUNT, "accounts": accounts}
+    words = await read_newest(connection, WORDS_OF_ACCOUNTS, asked)
+    for key, item in words.known.items():
+        found[AccountId(key.account)].known[key] = item
+    for key, unread in words.unreadable.items():
+        found[AccountId(key.account)].unreadable[key] = unread
+    return found
+
+
+async def _open_rows(
+    connection: AsyncConnection, accounts: Sequence[AccountId]
+) -> tuple[dict[AccountId, dict[tuple[GrantId, int], GrantRow]], dict[AccountId, list[Unreadable]]]:
+    rows: dict[AccountId, dict[tuple[GrantId, int], GrantRow]] = {each: {} for each in accounts}
+    bad: dict[AccountId, list[Unreadable]] = defaultdict(list)
+    result = await connection.execute(_OPEN, {"accounts": accounts})
+    async for columns in unhurried(by_name(result)):
+        account = AccountId(columns["account"])
+        try:
+            row = row_of(columns)
+        except ChainBroken as error:
+            bad[account].append(Unreadable(0, None, str(error)))
+        else:
+            rows[account][row.key] = row
+    return rows, bad
 
 
 def _words(found: Newest, kind: type[E]) -> dict[LatestKey, E]:
@@ -149,30 +246,18 @@ async def _older_way_in(connection: AsyncConnection, account: AccountId) -> Acco
     return None
 
 
-async def _too_new(connection: AsyncConnection, account: AccountId) -> dict[int, Unreadable]:
+async def _too_new(
+    connection: AsyncConnection, accounts: Sequence[AccountId]
+) -> dict[AccountId, dict[int, Unreadable]]:
     """Events about grants in force here that only a newer program can read, by position.
 
     Its projection of them stands in the rows, ends and all; what else they say nobody here knows.
     """
-    query = (
-        select(events.c.position, events.c.kind, events.c.version, events.c.grant_id)
-        .join(grants, and_(grants.c.grant_id == events.c.grant_id, grants.c.turn == events.c.turn))
-        .where(
-            grants.c.account == account,
-            grants.c.closed_position.is_(None),
-            or_(
-                events.c.kind.not_in(sorted(KINDS)),
-                events.c.version < VERSION,
-                events.c.version > case(NEWEST, value=events.c.kind, else_=VERSION),
-            ),
-        )
-        .order_by(events.c.position)
-    )
-    found: dict[int, Unreadable] = {}
-    for row in await connection.execute(query):
+    found: dict[AccountId, dict[int, Unreadable]] = defaultdict(dict)
+    for row in await connection.execute(_TOO_NEW, {"accounts": accounts}):
         why = UnknownEvent(row.kind, row.version)
         message = f"grant {row.grant_id}, position {row.position}: {why}"
-        found[row.position] = Unreadable(row.position, None, message)
+        found[row.account][row.position] = Unreadable(row.position, None, message)
     return found
 
 

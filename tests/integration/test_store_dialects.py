@@ -142,7 +142,7 @@ async def ask(ledger: Ledger) -> None:
         await lookup.live_rows_of(connection, ONCE.principal, now=NOON)
         await lookup.ended_rows(connection, [("user/ben", "fix")], now=after(9))
         await reads.newest(connection, "policy")
-        await reads.newest(connection, "stuck", account=PROD)
+        await reads.newest_readable(connection, "stuck", account=PROD)
         await reads.events_at(connection, [1, 2])
         await append.count_events(connection)
         first, *_ = await feed.seen_after(connection, 0)
