@@ -20,9 +20,10 @@ from ledger.store.append import Appended, read_head
 from ledger.store.dialect import Watch, open_watch
 from ledger.store.feed import NOTHING_SEEN, Bookmark, Seen, departed, follow
 from ledger.store.leases import Beat, Fence, Replica, beat, leave
+from ledger.store.of_all import Kept, still_holds
 from ledger.store.sources import StoredSource, keep_sources
 from ledger.store.standing import AccountStatus, forget_accounts, write_accounts
-from ledger.store.views import accounts_to_keep, closed_rows_of, read_account
+from ledger.store.views import accounts_to_keep, closed_rows_of, read_accounts
 
 log = structlog.get_logger()
 
@@ -34,6 +35,7 @@ class LedgerDoor:
         self.departed: str | None = None
         """Why this is not the ledger that was followed until now; None: it is, for all we know."""
         self._newest = NOTHING_SEEN
+        self._kept = Kept()
         self._ledger = ledger
         self._watch = open_watch(ledger.url, ledger.address)
 
@@ -80,11 +82,28 @@ class LedgerDoor:
 
     async def read_account(self, account: AccountId) -> AccountView:
         """Of one instant, at which what was followed until then stood there, or `departed`."""
+        return (await self.read_accounts([account]))[account]
+
+    async def read_accounts(self, accounts: Sequence[AccountId]) -> dict[AccountId, AccountView]:
+        """The same of several, `ACCOUNTS_MAX` at most, as they are all at one instant."""
         async with self._ledger.reading() as connection:
-            why = await departed(connection, self._newest)
-            if why is not None:
-                self.distrust(why)
-            return await read_account(connection, account)
+            self._look_at(await departed(connection, self._newest))
+            return await read_accounts(connection, accounts, self._kept)
+
+    async def read_again(self, view: AccountView) -> AccountView:
+        """`view` itself where nothing was said since that concerns its account, else a new one."""
+        async with self._ledger.reading() as connection:
+            self._look_at(await departed(connection, self._newest))
+            if self.departed is None and await still_holds(connection, view):
+                return view
+            return (await read_accounts(connection, [view.account], self._kept))[view.account]
+
+    def _look_at(self, why: str | None) -> None:
+        """What was kept of another ledger holds no more in this one."""
+        if why is not None:
+            self.distrust(why)
+        if self.departed is not None:
+            self._kept = Kept()
 
     async def read_closed(self, account: AccountId, objects: list[str]) -> tuple[GrantRow, ...]:
         async with self._ledger.reading() as connection:

@@ -28,7 +28,7 @@ from ledger.errors import ChainBroken
 from ledger.schema import checkpoints, events
 from ledger.store.append import read_head
 from ledger.store.ledger import Ledger
-from ledger.store.views import ledger_id
+from ledger.store.of_all import ledger_id
 
 Sign = Callable[[Checkpoint], Note]
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.account_words import OF_ALL, OfAll
+from ledger.account_words import OF_ALL
 from ledger.answer import exposed
 from ledger.codec import FAR, instant_of, microseconds
 from ledger.envelope import Recorded
@@ -23,9 +23,10 @@ from ledger.schema import account_status, grants
 from ledger.state import AccountView, Head, Unreadable
 from ledger.store.append import chunks, read_head
 from ledger.store.leases import LivingReplica, read_replicas
+from ledger.store.of_all import InCommon, ledger_id, of_all_in
 from ledger.store.questions import Found, find_readable
 from ledger.store.reads import Newest, events_at, newest_readable
-from ledger.store.views import ACCOUNTS_MAX, accounts_to_keep, of_all_in, read_all_words
+from ledger.store.views import ACCOUNTS_MAX, accounts_to_keep, read_all_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,11 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
     words = {topic: await newest_readable(connection, topic) for topic in topics}
     settings = [item.event for item in words["settings"].known.values()]
     asked = [one for one in wrong if exposed(one.row, now)] + settled
+    head = await read_head(connection)
+    of_all = of_all_in(words[topic] for topic in OF_ALL)
+    in_common = InCommon(head.position, await ledger_id(connection), of_all)
     return Standing(
-        head=await read_head(connection),
+        head=head,
         open=tuple(wrong),
         left=tuple(left),
         settled=tuple(
@@ -120,7 +124,7 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
         policy_path=next(
             (event.policy_path for event in settings if isinstance(event, SettingsChanged)), None
         ),
-        views=await _views(connection, asked, of_all_in(words[topic] for topic in OF_ALL)),
+        views=await _views(connection, asked, in_common),
         unreadable=(
             *(item for found in words.values() for item in found.unreadable.values()),
             *bad,
@@ -131,12 +135,12 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
 
 
 async def _views(
-    connection: AsyncConnection, found: Sequence[Found], of_all: OfAll
+    connection: AsyncConnection, found: Sequence[Found], in_common: InCommon
 ) -> dict[AccountId, AccountView]:
     """Of the accounts of these grants."""
     views: dict[AccountId, AccountView] = {}
     for some in chunks(sorted({one.row.grant.account for one in found}), ACCOUNTS_MAX):
-        words = await read_all_words(connection, some, of_all)
+        words = await read_all_words(connection, some, in_common)
         views |= {account: each.view() for account, each in words.items()}
     return views
 

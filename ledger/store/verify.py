@@ -24,8 +24,8 @@ from ledger.schema import grants, latest
 from ledger.store.checkpoints import stream_kept
 from ledger.store.dialect import damages, insert_rows, triggers, without_indexes
 from ledger.store.ledger import Ledger
+from ledger.store.of_all import ledger_id
 from ledger.store.reads import STREAM_ROWS, stream_columns
-from ledger.store.views import ledger_id
 
 PROGRESS_EVENTS = 10_000
 """How often progress is told: about twice a second."""

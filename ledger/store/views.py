@@ -1,7 +1,7 @@
 """Reads the values of `ledger.state`: each of one instant, through indexes, never by scanning."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.account_words import OF_ALL, OF_THE_ACCOUNT, AccountWords, OfAll
+from ledger.account_words import OF_THE_ACCOUNT, AccountWords
 from ledger.codec import KINDS, NEWEST, VERSION, kind_of, microseconds
 from ledger.envelope import Recorded
 from ledger.errors import ChainBroken, UnknownEvent
@@ -29,6 +29,7 @@ from ledger.rows import row_of
 from ledger.schema import events, grants
 from ledger.state import AccountView, DefinedPolicy, IntentView, Unreadable
 from ledger.store.append import chunks, read_head
+from ledger.store.of_all import InCommon, Kept, read_in_common
 from ledger.store.reads import (
     WORDS_OF_ACCOUNTS,
     Newest,
@@ -135,36 +136,40 @@ async def read_account(connection: AsyncConnection, account: AccountId) -> Accou
     return (await read_words(connection, account)).view()
 
 
-async def read_words(
-    connection: AsyncConnection, account: AccountId, of_all: OfAll | None = None
-) -> AccountWords:
-    """The same before it is put together, for whoever asks what more events would make of it.
+async def read_accounts(
+    connection: AsyncConnection, accounts: Sequence[AccountId], kept: Kept
+) -> dict[AccountId, AccountView]:
+    """The same of several, `ACCOUNTS_MAX` at most; what all have in common stands in `kept`."""
+    words = await read_all_words(connection, accounts, await kept.at(connection))
+    return {account: each.view() for account, each in words.items()}
 
-    `of_all`: from whoever reads many accounts; None reads it.
-    """
-    return (await read_all_words(connection, [account], of_all))[account]
+
+async def read_words(connection: AsyncConnection, account: AccountId) -> AccountWords:
+    """The same before it is put together, for whoever asks what more events would make of it."""
+    found = await read_all_words(connection, [account], await read_in_common(connection))
+    return found[account]
 
 
 async def read_all_words(
-    connection: AsyncConnection, accounts: Sequence[AccountId], of_all: OfAll | None = None
+    connection: AsyncConnection, accounts: Sequence[AccountId], in_common: InCommon
 ) -> dict[AccountId, AccountWords]:
-    """The same of several accounts, by as many statements as of one: `ACCOUNTS_MAX` at most."""
+    """The same of several accounts, by as many statements as of one: `ACCOUNTS_MAX` at most.
+
+    `in_common`: of this same instant.
+    """
     if len(accounts) > ACCOUNTS_MAX:
         raise ValueError(f"{len(accounts)} accounts are more than {ACCOUNTS_MAX} at a time")
-    if of_all is None:
-        of_all = await read_of_all(connection)
     words = await _own_words(connection, accounts)
     rows, bad_rows = await _open_rows(connection, accounts)
     too_new = await _too_new(connection, accounts)
-    position, identity = (await read_head(connection)).position, await ledger_id(connection)
     return {
         account: AccountWords(
             account=account,
-            position=position,
-            ledger_id=identity,
+            position=in_common.position,
+            ledger_id=in_common.ledger_id,
             rows=rows[account],
             known=words[account].known,
-            of_all=of_all,
+            of_all=in_common.of_all,
             unreadable=words[account].unreadable,
             too_new=too_new.get(account, {}),
             bad_rows=tuple(bad_rows.get(account, ())),
@@ -176,21 +181,6 @@ async def read_all_words(
         )
         for account in accounts
     }
-
-
-async def read_of_all(connection: AsyncConnection) -> OfAll:
-    """What concerns every account, at this instant."""
-    return of_all_in([await newest_readable(connection, topic) for topic in OF_ALL])
-
-
-def of_all_in(found: Iterable[Newest]) -> OfAll:
-    """The same, of the words on the topics `OF_ALL`."""
-    known: dict[LatestKey, Recorded] = {}
-    unreadable: dict[LatestKey, Unreadable] = {}
-    for words in found:
-        known |= words.known
-        unreadable |= words.unreadable
-    return OfAll(known, unreadable)
 
 
 async def _own_words(
@@ -294,16 +284,6 @@ async def closed_rows_of(
             ),
         )
     return tuple(found)
-
-
-async def ledger_id(connection: AsyncConnection) -> str:
-    """Twelve characters of the first event's hash; empty while there is no event.
-
-    Made with the first event and never again, it tells two installations apart in one account.
-    """
-    first = await connection.execute(select(events.c.hash).where(events.c.position == 1))
-    found = first.scalar_one_or_none()
-    return "" if found is None else str(found)[:12]
 
 
 def _select_rows(*where: ColumnElement[bool]) -> Select[Any]:

@@ -28,13 +28,14 @@ from ledger.store import Ledger, questions
 from ledger.store.append import append, read_rows
 from ledger.store.feed import seen_after
 from ledger.store.lookup import ended_rows, live_rows_of, newest_turns
+from ledger.store.of_all import Kept, ledger_id, still_holds
 from ledger.store.reads import Filter, events_at
 from ledger.store.standing import read_standing
 from ledger.store.views import (
     accounts_to_keep,
     closed_rows_of,
-    ledger_id,
     read_account,
+    read_accounts,
     read_intent,
 )
 from tests.support.histories import after, grant
@@ -42,6 +43,7 @@ from tests.support.histories import after, grant
 COMPANY = Company(events=24_000, accounts=300, principals=600, policies=60, days=365)
 NOW = COMPANY.end
 ACCOUNT = COMPANY.account(7)
+MANY = [COMPANY.account(number) for number in range(20)]
 IDS = [GrantId(f"{number:016}") for number in range(500)]
 
 Plan = list[str]
@@ -124,6 +126,13 @@ async def plans_of(ledger: Ledger, ask: Ask) -> dict[str, Plan]:
     return {s: plan for s, plan in found.items() if plan and not newest_only(s)}
 
 
+async def _again(connection: AsyncConnection) -> None:
+    kept = Kept()
+    await kept.at(connection)
+    await kept.at(connection)
+    assert await still_holds(connection, await read_account(connection, ACCOUNT))
+
+
 def others() -> dict[str, Ask]:
     """What programs ask: the worker, ingest, and whoever names a grant."""
     someone = parse_principal("user/person-00007")
@@ -143,6 +152,8 @@ def others() -> dict[str, Ask]:
             lambda c: read_intent(c, teams=[COMPANY.team(3)], ids=IDS, now=NOW),
         ),
         "what a keeper reads": of(lambda c: read_account(c, ACCOUNT)),
+        "what many keepers read": of(lambda c: read_accounts(c, MANY, Kept())),
+        "what a keeper reads again": of(_again),
         "which accounts are kept": of(accounts_to_keep),
         "what was there under a name": of(lambda c: closed_rows_of(c, ACCOUNT, ["a", "b"])),
         "what stands wrong": of(lambda c: read_standing(c, now=NOW)),

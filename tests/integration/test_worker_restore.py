@@ -27,7 +27,7 @@ from ledger.store.append import read_head
 from ledger.store.checkpoints import Made
 from ledger.store.dialect import file_of, parse_url
 from ledger.store.standing import read_accounts
-from ledger.store.views import ledger_id
+from ledger.store.of_all import ledger_id
 from tests.support.builders import at, directory, temporary
 from tests.support.forging import SIGNER
 from tests.support.ledgers import raw
