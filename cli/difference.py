@@ -4,13 +4,15 @@ Pure. Invariant: whatever is or would be appended stands in one part; what is no
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from cli import answers, render
+from cli import answers
+from cli.entries import Entry, Part, Saying, Terms, ended, held, over, part_of, terms_of, warned
 from cli.instants import shown
-from ledger.decide.decision import Change, Decision, HeldLine, Note, OverLine
+from cli.windows import Reader
+from ledger.decide.decision import Decision, Note
 from ledger.events import (
     AccountMapped,
     AccountUnmapped,
@@ -23,16 +25,10 @@ from ledger.events import (
     Revoked,
     SettingsChanged,
 )
-from ledger.ingest import Report, Reported
+from ledger.ingest import Report
 from ledger.manifest import Problem
-from ledger.manifest.danger import dangers
-from ledger.manifest.dangerous_policies import codes_of
-from ledger.model import Grant, GrantId, Policy, Team, Window
-from ledger.project import GrantRow
+from ledger.model import GrantId
 from ledger.sentences import sentence, short
-
-OVER_SHOWN_MAX = 10
-"""Lines that are over and stay in the files as history: the newest are shown, the rest counted."""
 
 _TOLD_AS_OVER = {"spent", "already-ended"}
 """Notes that the part about lines which are over says better."""
@@ -43,31 +39,6 @@ _NOT_COMPARED = Note(
     "the directory is in no git work tree: whether it is older than what was ingested last was "
     "compared with nothing",
 )
-
-Entry = tuple[str, str]
-"""Sign and subject, then the details under it (empty: none)."""
-
-_Terms = dict[tuple[Team, str, bool], str]
-"""Team, policy, and whether it is for a time -> what its grants come with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One heading and what stands under it."""
-
-    title: str
-    entries: tuple[Entry, ...]
-    more: int = 0
-    """Entries that are only counted."""
-
-    def lines(self) -> Iterator[str]:
-        yield self.title
-        for head, details in self.entries:
-            yield f"  {render.safe(head)}"
-            if details:
-                yield f"      {render.safe(details)}"
-        if self.more:
-            yield f"  and {self.more:,} more; -o json lists all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +64,7 @@ class Difference:
         Without those that somebody took away in AWS, which stay away.
         """
         events = [item.event for item in self.report.events]
-        ended = {(e.grant.id, e.grant.turn) for e in events if isinstance(e, Revoked)}
+        over_now = {(e.grant.id, e.grant.turn) for e in events if isinstance(e, Revoked)}
         defined = {
             (item.event.policy.team, item.event.policy.name): item.position
             for item in self.report.events
@@ -104,7 +75,7 @@ class Difference:
             row.key: defined[row.grant.team, row.grant.policy]
             for row in rows
             if (row.grant.team, row.grant.policy) in defined
-            and row.key not in ended
+            and row.key not in over_now
             and row.revoked is None
             and row.grant.window.covers(self.now)
             and not (row.trouble is not None and row.trouble.kind == "missing")
@@ -140,36 +111,41 @@ class Difference:
         decision = self.report.decision
         if decision is None:
             return []
-        to_come, now, terms = self.report.dry_run, self.now, self._terms()
+        to_come, say = self.report.dry_run, self.saying(decision)
         of_key = {_key(item.event): item for item in self.report.events}
         found = [
-            _part(
+            part_of(
                 "to end" if to_come else "ended",
-                (_ended(row, of_key.get((Revoked, *row.key))) for row in decision.ends),
+                (ended(row, of_key.get((Revoked, *row.key))) for row in decision.ends),
             ),
-            _part(
+            part_of(
                 "to change" if to_come else "changed",
                 (
-                    _changed(change, of_key.get((Granted, change.after.id, change.after.turn)), now)
+                    say.changed(change, of_key.get((Granted, change.after.id, change.after.turn)))
                     for change in decision.changes
                 ),
             ),
-            _part(
+            part_of(
                 "to grant" if to_come else "granted",
                 (
-                    _added(grant, of_key.get((Granted, grant.id, grant.turn)), now, terms)
+                    say.added(grant, of_key.get((Granted, grant.id, grant.turn)))
                     for grant in decision.adds
                 ),
             ),
-            _part("held, granting nothing until released", map(_held, decision.held)),
-            _over(decision.over),
-            _part("policies, accounts and settings", self._catalogue()),
-            _part("warnings", map(_warned, self._warnings())),
+            part_of("held, granting nothing until released", map(held, decision.held)),
+            over(decision.over),
+            part_of("policies, accounts and settings", self._catalogue()),
+            part_of("warnings", map(warned, self._warnings())),
             *self._counted_by_the_brake(decision),
         ]
         return [part for part in found if part.entries]
 
-    def _terms(self) -> _Terms:
+    def saying(self, decision: Decision) -> Saying:
+        """How each grant of it is told."""
+        reader = Reader(self.now, decision.time_zone, self.report.dry_run)
+        return Saying(reader, self._terms(), decision)
+
+    def _terms(self) -> Terms:
         """Policies as they would stand -> what a reviewer of a grant should know of each."""
         view, events = self.report.view, [item.event for item in self.report.events]
         policies = {key: known.policy for key, known in (view.policies if view else {}).items()}
@@ -177,7 +153,7 @@ class Difference:
             if isinstance(event, PolicyDefined):
                 policies[event.policy.team, event.policy.name] = event.policy
         return {
-            (*key, temporary): ", ".join(_terms_of(policy, temporary=temporary))
+            (*key, temporary): tuple(terms_of(policy, temporary=temporary))
             for key, policy in policies.items()
             for temporary in (False, True)
         }
@@ -186,7 +162,7 @@ class Difference:
         """What the brake counts, where that is not what was named as ending (a shortening)."""
         brake = decision.brake
         if brake is not None and {row.key for row in brake.ends} != {r.key for r in decision.ends}:
-            yield _part("counted by the brake", (_ended(row, None) for row in brake.ends))
+            yield part_of("counted by the brake", (ended(row, None) for row in brake.ends))
 
     def _catalogue(self) -> Iterator[Entry]:
         live = Counter(
@@ -233,114 +209,8 @@ def warnings_of(report: Report) -> list[Note | Problem]:
     return [*read, *report.notes, *([] if report.compared else [_NOT_COMPARED])]
 
 
-# --- entries ----------------------------------------------------------------------------------
-
-
-def _part(title: str, entries: Iterable[Entry]) -> Part:
-    found = tuple(entries)
-    return Part(f"{title} ({len(found):,})", found)
-
-
 def _key(event: Event) -> tuple[type[Event], GrantId, int] | None:
     """Which turn of which grant an event begins or ends; None for all other events."""
     if isinstance(event, Granted | Revoked):
         return type(event), event.grant.id, event.grant.turn
     return None
-
-
-def _source(item: Reported | None) -> str | None:
-    return None if item is None else item.provenance.source
-
-
-def _joined(*parts: str | None) -> str:
-    return ", ".join(part for part in parts if part)
-
-
-def _added(grant: Grant, item: Reported | None, now: datetime, terms: _Terms) -> Entry:
-    ticket = f"ticket {grant.ticket}" if grant.ticket else None
-    known = terms.get((grant.team, grant.policy, grant.temporary))
-    details = _joined(_window(grant.window, now), known, ticket, _source(item))
-    return f"+ {answers.named(grant)}", details
-
-
-def _terms_of(policy: Policy, *, temporary: bool) -> Iterator[str]:
-    """By its words and its content; what everybody expects is not said."""
-    if policy.require_mfa:
-        yield "only with MFA"
-    if temporary and policy.enforcement == "daemon":
-        yield "perhaps ended by the daemon only"
-    if any(map(codes_of, policy.managed_policies)) or (
-        policy.document is not None and dangers(policy.document)
-    ):
-        yield "dangerous"
-
-
-def _ended(row: GrantRow, item: Reported | None) -> Entry:
-    grant = row.grant
-    end = "permanent" if grant.window.ends_at is None else f"until {_end(grant.window)}"
-    why = _why(item.event) if item is not None and isinstance(item.event, Revoked) else None
-    return f"- {answers.named(grant)}", _joined(end, why, _source(item))
-
-
-def _why(event: Revoked) -> str:
-    if event.spent_at is not None:
-        return f"its line now says {shown(event.spent_at)}, which has passed"
-    match event.cause:
-        case "removed":
-            return "its line was taken out"
-        case "replaced":
-            return "another grant takes its place"
-        case "operator":
-            return f"held by {event.hold}"
-
-
-def _changed(change: Change, item: Reported | None, now: datetime) -> Entry:
-    """The old window and the new; when they started counts only where that is to come."""
-    before, after = change.before.grant.window, change.after.window
-    starts = [window.starts_at if window.starts_at > now else None for window in (before, after)]
-    if starts[0] == starts[1]:
-        said = f"ends {_end(before)} -> {_end(after)}"
-    else:
-        said = f"{_window(before, now)} -> {_window(after, now)}"
-    return f"~ {answers.named(change.after)}", _joined(said, _source(item))
-
-
-def _end(window: Window) -> str:
-    return "never" if window.ends_at is None else shown(window.ends_at)
-
-
-def _window(window: Window, now: datetime) -> str:
-    """From now on: when it starts is told where that is to come."""
-    end = "permanent" if window.ends_at is None else f"until {shown(window.ends_at)}"
-    return f"from {shown(window.starts_at)} {end}" if window.starts_at > now else end
-
-
-def _held(line: HeldLine) -> Entry:
-    declared, word = line.declared, line.hold.word
-    who = f"{declared.principal} {declared.policy} in {declared.environment} {declared.account}"
-    source = declared.sources[0]
-    why = f"{line.hold.hold} by {word.by} ({word.reason})"
-    return f"! {who}", _joined(why, f"{source.path}:{source.line}")
-
-
-def _over(lines: Sequence[OverLine]) -> Part:
-    """Lines that came too late first, then what is history, the newest first."""
-    ordered = sorted(lines, key=lambda line: line.ended_at, reverse=True)
-    ordered.sort(key=lambda line: line.spent)
-    title = (
-        f"over, granting nothing ({len(lines):,}); to ask anew, give another `ticket` or "
-        "`starts_at`, with an end to come"
-    )
-    entries = []
-    for line in ordered[:OVER_SHOWN_MAX]:
-        declared, source = line.declared, line.declared.sources[0]
-        who = f"{declared.principal} {declared.policy} in {declared.environment} {declared.account}"
-        ended = f"ended at {shown(line.ended_at)}"
-        late = None if line.spent else "never granted"
-        entries.append((f". {who}", _joined(ended, late, f"{source.path}:{source.line}")))
-    return Part(title, tuple(entries), max(0, len(lines) - OVER_SHOWN_MAX))
-
-
-def _warned(item: Note | Problem) -> Entry:
-    where = "" if item.source is None else f"{item.source}: "
-    return f"! {where}{item.message}", item.hint or ""

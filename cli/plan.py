@@ -17,6 +17,7 @@ from cli.options import AccountType, speaking, with_database, with_output
 from cli.request import Flags, check_teams, request_of, with_reading
 from cli.session import Session
 from cli.summary import append_summary
+from cli.validate import seen_from_the_top
 
 if TYPE_CHECKING:
     from cli.difference import Difference
@@ -93,7 +94,8 @@ def _rehearse(
     found, terminal = rehearse(session, difference, accounts), session.terminal
     code = show(session, config, difference, output, {"aws": rehearsals.document_of(found)})
     if output == "markdown":
-        room = reports.MARKDOWN_CHARS_MAX - len(reports.markdown_of(difference))
+        marker = reports.marker_of(difference.report, config.as_posix())
+        room = reports.MARKDOWN_CHARS_MAX - len(reports.markdown_of(difference, marker=marker))
         terminal.data(rehearsals.markdown_of(found, chars_max=room))  # one comment holds both
     elif output != "json":
         width = terminal.width if terminal.interactive else None
@@ -138,19 +140,21 @@ def show(
     output: render.Format,
     more: Mapping[str, object] | None = None,
 ) -> Exit:
-    """Prints it, with GitHub's summary; `more`: what JSON says beside.
+    """Prints it, with GitHub's summary and annotations; `more`: what JSON says beside.
 
     FAILED with problems, and where grants are held back: a green run would say that they stand.
     """
     from cli import reports
 
     terminal, report = session.terminal, difference.report
+    _annotate(session, config, difference)
     if report.errors:
         return _show_problems(session, config, report, output)
     if output == "json":
         terminal.data(render.json_text({**reports.document_of(report), **(more or {})}))
     elif output == "markdown":
-        terminal.data(reports.markdown_of(difference))
+        marker = reports.marker_of(report, config.as_posix())
+        terminal.data(reports.markdown_of(difference, marker=marker))
     else:
         terminal.prose(reports.text_of(difference, color=terminal.color))
     append_summary(session, lambda room: reports.markdown_of(difference, room_bytes=room))
@@ -159,6 +163,17 @@ def show(
         return Exit.DONE
     terminal.complain(f"{held_back.message}: {held_back.hint}")
     return Exit.FAILED
+
+
+def _annotate(session: Session, config: Path, difference: "Difference") -> None:
+    """On GitHub: what the plan says of a line stands beside it, whatever form stdout has."""
+    from cli.annotations import shown
+    from cli.at_lines import of_difference
+
+    if session.environment.ci == "github":
+        folder = seen_from_the_top(session, config)
+        for each in shown(of_difference(difference))[0]:
+            session.terminal.command(each.command(folder))
 
 
 def _show_problems(session: Session, config: Path, report: "Report", output: render.Format) -> Exit:
@@ -171,10 +186,11 @@ def _show_problems(session: Session, config: Path, report: "Report", output: ren
         items = [problems.problem_item(problem) for problem in found]
         terminal.data(render.json_text({**reports.document_of(report), "problems": items}))
     elif output == "markdown":
-        text = problems.markdown_of(found, folder, room_bytes=reports.MARKDOWN_CHARS_MAX)
-        terminal.data(text)
+        marker = reports.marker_of(report, folder)
+        room = reports.MARKDOWN_CHARS_MAX - len(marker)
+        terminal.data(marker + problems.markdown_of(found, folder, room_bytes=room))
     else:
-        terminal.data(problems.text_of(found, folder, color=terminal.color))
+        terminal.lines(problems.text_of(found, folder, color=terminal.color))
     append_summary(session, lambda room: problems.markdown_of(found, folder, room_bytes=room))
     terminal.complain(f"{problems.tally(found)}; nothing was appended")
     return Exit.FAILED

@@ -12,9 +12,6 @@ from cli import render
 from cli.answers import counted
 from ledger.manifest import Problem
 
-ANNOTATIONS_MAX = 10
-"""Of one kind in one step: GitHub shows no more (community discussion 26680)."""
-
 _COLUMNS = (
     render.Column("where", "where"),
     render.Column("severity", "severity"),
@@ -93,43 +90,6 @@ def markdown_of(problems: Sequence[Problem], folder: str, *, room_bytes: int) ->
             return f"{kept}\n{len(lines) - number} more stand in the log.\n" if number else ""
         kept += line
     return kept
-
-
-# --- GitHub -----------------------------------------------------------------------------------
-
-
-def github_annotations(problems: Sequence[Problem], folder: str) -> str:
-    """Workflow commands for the worst ten of each kind; the rest as lines of the log."""
-    shown: dict[str, int] = {}
-    lines: list[str] = []
-    rest: list[Problem] = []
-    for problem in worst_first(problems):
-        shown[problem.severity] = shown.get(problem.severity, 0) + 1
-        if shown[problem.severity] > ANNOTATIONS_MAX:
-            rest.append(problem)
-            continue
-        source = problem.source
-        properties = ",".join(
-            f"{key}={_property(value)}"
-            for key, value in (
-                ("file", place(problem, folder)),
-                ("line", str(source.line)),
-                ("col", str(source.column)),
-                ("title", problem.code),
-            )
-        )
-        lines.append(f"::{problem.severity} {properties}::{_data(_said(problem))}")
-    if rest:
-        lines += [f"{len(rest)} more:", text_of(rest, folder, color=False)]
-    return "\n".join(lines)
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 # --- GitLab -----------------------------------------------------------------------------------

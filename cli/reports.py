@@ -3,8 +3,12 @@
 Pure. Invariant: `plan`, `ingest --dry-run` and `ingest` are told in the same words and keys.
 """
 
+from collections.abc import Iterator
+from urllib.parse import quote
+
 from cli import answers, render
 from cli.difference import Difference, warnings_of
+from cli.entries import Part
 from ledger.decide.decision import Decision, Note
 from ledger.ingest import Report
 from ledger.manifest import Problem
@@ -14,6 +18,8 @@ MARKDOWN_CHARS_MAX = 65_000
 
 BYTES_A_CHARACTER_MAX = 4
 """In UTF-8."""
+
+MARKED_PATH_CHARS_MAX = 200
 
 _SIGNS: dict[str, render.Style] = {"+": "good", "-": "bad", "~": "warn", "!": "warn"}
 
@@ -46,20 +52,30 @@ def _conclusion(difference: Difference) -> str:
     return f"{difference.summary()}{more}; nothing was appended"
 
 
-def markdown_of(difference: Difference, *, room_bytes: int | None = None) -> str:
+def marker_of(report: Report, folder: str) -> str:
+    """A line that nobody sees, by which a comment is found again and written anew.
+
+    Another directory's comment (`folder`) has another.
+    """
+    what = "plan" if report.dry_run else "ingest"
+    path = quote(folder)[-MARKED_PATH_CHARS_MAX:].replace("-", "%2D")  # `--` would end it
+    return f"<!-- iam-ledger {what}: {path} -->\n"
+
+
+def markdown_of(difference: Difference, *, marker: str = "", room_bytes: int | None = None) -> str:
     """For a pull request: the same lines as a diff, which GitHub and GitLab colour.
 
-    Cut where it would be too long for a comment, or for `room_bytes`, and says so; empty where
-    nothing fits.
+    Begins with `marker`. Cut where it would be too long for a comment, or for `room_bytes`, and
+    says so; empty where nothing fits.
     """
     chars_max = MARKDOWN_CHARS_MAX
     if room_bytes is not None:
         chars_max = min(chars_max, room_bytes // BYTES_A_CHARACTER_MAX)
-    head = f"### iam-ledger: {render.markdown_text(difference.summary())}\n\n"
+    head = f"{marker}### iam-ledger: {render.markdown_text(difference.summary())}\n\n"
     for stop in difference.report.stops:
         head += f"**Ingest stops here:** {render.markdown_text(stop.message)}\n\n"
     tail = f"\n{render.markdown_text(difference.heading())}\n"
-    lines = [line.removeprefix("  ") for part in difference.parts() for line in (*part.lines(), "")]
+    lines = [line for part in difference.parts() for line in _diff_lines(part)]
     if not lines:
         return head + tail if len(head + tail) <= chars_max else ""
     fence = "`" * max(3, 1 + max(_ticks(line) for line in lines))
@@ -76,6 +92,16 @@ def markdown_of(difference: Difference, *, room_bytes: int | None = None) -> str
     body = "\n".join(lines[:kept]).rstrip("\n")
     left = cut.format(len(lines) - kept) if kept < len(lines) else ""
     return f"{head}{fence}diff\n{body}\n{fence}\n{left}{tail}"
+
+
+def _diff_lines(part: Part) -> Iterator[str]:
+    """Headings as a diff has them for its hunks; `!` for what changes, since `~` has no colour."""
+    title, *lines = part.lines()
+    yield f"@@ {title} @@"
+    for line in lines:
+        said = line.removeprefix("  ")
+        yield f"! {said.removeprefix('~ ')}" if said.startswith("~ ") else said
+    yield ""
 
 
 def _ticks(line: str) -> int:

@@ -17,6 +17,7 @@ from cli.exits import Exit, Stop
 COLORS = ("auto", "always", "never")
 
 _COLOURING = re.compile(r"\x1b\[[0-9;]*m")
+_COMMAND = re.compile(r"^([^\S\n]*)::", re.MULTILINE)
 _COPIED = "aws "
 """How a line begins that a person copies: it is never broken."""
 
@@ -67,7 +68,11 @@ class Terminal:
 
     def prose(self, text: str) -> None:
         """Data for people: folded to the screen where there is one, as long as it is in a pipe."""
-        self.data(folded(text, self.width) if self.interactive else text)
+        self.lines(folded(text, self.width) if self.interactive else text)
+
+    def lines(self, text: str) -> None:
+        """Data for people that is never folded; nothing in it is obeyed by GitHub's runner."""
+        self.data(unobeyed(text) if self.environment.ci == "github" else text)
 
     def hint(self, text: str) -> None:
         """What helps and may be missed: stderr, silent with `-q`."""
@@ -78,6 +83,10 @@ class Terminal:
         """What must be seen: stderr."""
         if self.err.isatty():
             text = folded(text, self.width).removesuffix("\n")
+        self.command(unobeyed(text) if self.environment.ci == "github" else text)
+
+    def command(self, text: str) -> None:
+        """What a CI system's runner is to obey: stderr, as it is."""
         try:
             print(text, file=self.err, flush=True)
         except BrokenPipeError:
@@ -88,6 +97,15 @@ class Terminal:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.out.fileno())
         os.close(nowhere)
+
+
+def unobeyed(text: str) -> str:
+    """`text` with no line in it that GitHub's runner would take for a command.
+
+    It obeys lines that begin with `::`, behind blanks too, and `##[` anywhere in a line
+    (actions/runner, ActionCommand.cs); a ticket in a pull request can say either.
+    """
+    return _COMMAND.sub(r"\1: :", text).replace("##[", "## [")
 
 
 def folded(text: str, width: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from cli import problems, render
+from cli import annotations, problems, render
 from cli.directory import Files, read_directory, wrong_directory
 from cli.exits import Exit
 from cli.lint import unknown_actions
@@ -71,14 +71,14 @@ def _print(session: Session, config: Path, found: tuple[Problem, ...], output: s
             terminal.data(render.json_text(document))
         case "github":
             if found:
-                terminal.data(problems.github_annotations(found, folder))
+                terminal.data(annotations.of_problems(found, folder))
             append_summary(
                 session, lambda room: problems.markdown_of(found, folder, room_bytes=room)
             )
         case "gitlab":
             terminal.data(problems.gitlab_report(found, folder))
         case _ if found:
-            terminal.data(problems.text_of(found, config.as_posix(), color=terminal.color))
+            terminal.lines(problems.text_of(found, config.as_posix(), color=terminal.color))
     if found:
         terminal.complain(problems.tally(found))
     else:

@@ -13,8 +13,8 @@ from ledger.decide.catalogue import Catalogue
 from ledger.decide.decision import Check, Counts, Decision, Planned, Terms
 from ledger.decide.holds import releases
 from ledger.events import Ingested
-from ledger.manifest.declared import Lasts, Manifest
-from ledger.model import Team
+from ledger.manifest.declared import DeclaredGrant, Lasts, Manifest
+from ledger.model import GrantId, Team
 from ledger.project import LatestKey
 from ledger.state import IntentView
 
@@ -98,7 +98,15 @@ def decide(view: IntentView, directory: Directory, terms: Terms) -> Decision:
         changes=access.changes,
         held=tuple(access.held),
         over=tuple(access.over),
+        lines=_lines(manifest, access),
+        time_zone=manifest.settings.time_zone,
     )
+
+
+def _lines(manifest: Manifest, access: Access) -> dict[GrantId, DeclaredGrant]:
+    """What declares each grant that begins or moves."""
+    told = {grant.id for grant in access.adds} | {each.after.id for each in access.changes}
+    return {line.id: line for line in manifest.grants if line.id in told}
 
 
 def _planned(

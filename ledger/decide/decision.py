@@ -11,7 +11,7 @@ from typing import Literal
 from ledger.events import Event, Held
 from ledger.manifest.declared import DeclaredGrant
 from ledger.manifest.problems import Problem, Source
-from ledger.model import Grant, Policy, Team
+from ledger.model import Grant, GrantId, Policy, Team
 from ledger.project import GrantRow
 
 Check = Callable[[Policy, bool, int], str | None]
@@ -193,3 +193,7 @@ class Decision:
     changes: tuple[Change, ...] = ()
     held: tuple[HeldLine, ...] = ()
     over: tuple[OverLine, ...] = ()
+    lines: Mapping[GrantId, DeclaredGrant] = field(default_factory=dict, repr=False)
+    """What declares each of `adds` and `changes`, as people wrote it."""
+    time_zone: str = "UTC"
+    """The settings': in which a line's day ends."""

@@ -91,7 +91,8 @@ def test_a_grant_is_shown_with_what_its_policy_comes_with(place: Place) -> None:
     granted = {line: lines[number + 1] for number, line in enumerate(lines) if line[:2] == "+ "}
     who = {line.split()[1]: details for line, details in granted.items() if "user/" in line}
     assert who["user/ana"].startswith(
-        "until 2026-03-02T13:00:00Z, only with MFA, perhaps ended by the daemon only, dangerous, "
+        "for 4h from the ingest on: until 2026-03-02T13:00:00Z if that were now, "
+        "only with MFA, perhaps ended by the daemon only, dangerous, "
     )
     assert who["user/ben"].startswith("permanent, only with MFA, dangerous, permanent-access/")
     assert who["user/carl"].startswith("permanent, permanent-access/")

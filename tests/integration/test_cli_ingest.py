@@ -94,12 +94,14 @@ def test_plan_tells_what_ends_changes_and_begins_and_appends_nothing(place: Plac
     assert blocks[2] == (
         "to change (1)\n"
         f"  ~ user/ana fix in prod {PROD}\n"
-        "      ends 2026-03-02T13:00:00Z -> 2026-03-02T15:00:00Z, temporary-access/payments.yaml:5"
+        "      ends 2026-03-02T13:00:00Z -> 2026-03-02T15:00:00Z (2h later), ended by AWS, "
+        "temporary-access/payments.yaml:5"
     )
     assert blocks[3] == (
         "to grant (1)\n"
         f"  + user/dan fix in prod {PROD}\n"
-        "      until 2026-03-02T11:00:00Z, temporary-access/payments.yaml:13"
+        "      for 1h from the ingest on: until 2026-03-02T11:00:00Z if that were now, "
+        "ended by AWS, temporary-access/payments.yaml:13"
     )
     assert blocks[-1] == (
         "plan: 1 to grant, 1 to change, 1 to end; 0 policies, 0 accounts; nothing was appended\n"
@@ -143,14 +145,13 @@ def test_a_start_counts_in_a_change_only_where_it_is_to_come_and_moves(place: Pl
         temporary("carl", expires_at=at(8)),
     ]
     out = place.shell.run("plan", place.put(directory(windows=changed))).out
-    details = [line.strip().partition(", temporary-access")[0] for line in out.splitlines()]
+    details = [line.strip().partition(", ended by AWS")[0] for line in out.splitlines()]
     assert "to change (3)" in out
-    assert "ends 2026-03-02T16:00:00Z -> 2026-03-02T17:00:00Z" in details
     assert (
         "from 2026-03-02T14:00:00Z until 2026-03-02T16:00:00Z -> "
         "from 2026-03-02T12:00:00Z until 2026-03-02T16:00:00Z"
     ) in details
-    assert details.count("ends 2026-03-02T16:00:00Z -> 2026-03-02T17:00:00Z") == 2
+    assert details.count("ends 2026-03-02T16:00:00Z -> 2026-03-02T17:00:00Z (1h later)") == 2
 
 
 def test_a_changed_policy_names_how_many_grants_stand_under_it(place: Place) -> None:
@@ -225,7 +226,9 @@ def test_markdown_is_a_diff_under_65_000_characters_that_says_what_it_leaves_out
     )
     assert ran.code == 0
     assert 60_000 < len(ran.out) < 65_000
-    assert ran.out.startswith("### iam-ledger: ")
+    marker, heading = ran.out.splitlines()[:2]
+    assert marker.startswith(f"<!-- iam-ledger {command}: ")
+    assert heading.startswith("### iam-ledger: ")
     assert "\n```diff\n" in ran.out
     assert "more lines are not shown here" in ran.out
     assert ran.out.count("```") == 2
@@ -235,8 +238,10 @@ def test_a_short_plan_is_whole_in_markdown(place: Place) -> None:
     place.ingest(FIRST)
     out = place.shell.run("plan", place.put(SECOND), "-o", "markdown").out
     assert "not shown" not in out
+    assert "\n```diff\n@@ to end (1) @@\n" in out
     assert f"\n+ user/dan fix in prod {PROD}\n" in out
     assert f"\n- user/ana look in prod {PROD}\n" in out
+    assert f"\n! user/ana fix in prod {PROD}\n" in out, "GitHub colours no line that begins with ~"
 
 
 def test_github_gets_the_plan_in_its_summary_and_never_too_much_of_it(

@@ -231,11 +231,11 @@ def test_github_shows_the_worst_ten_as_annotations_and_the_rest_as_text(
 
 
 def test_github_s_signs_are_escaped() -> None:
-    from cli.problems import github_annotations
+    from cli.annotations import of_problems
 
     source = Source("a,b:c%.yaml", 1, 2)
     problem = Problem(source, "error", "code", "100 %\nof it", None, None)
-    assert github_annotations([problem], "") == (
+    assert of_problems([problem], "") == (
         "::error file=a%2Cb%3Ac%25.yaml,line=1,col=2,title=code::100 %25%0Aof it"
     )
 
