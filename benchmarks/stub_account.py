@@ -14,6 +14,7 @@ from zlib import crc32
 
 MADE_AT = "2024-01-01T00:00:00Z"
 PAGE_ITEMS = 100
+AWS_OWN = "arn:aws:iam::aws:policy/"
 
 Parameters = Mapping[str, str]
 
@@ -57,6 +58,8 @@ class StubAccount:
         default_factory=lambda: {"User": {}, "Role": {}, "Group": {}}
     )
     policies: dict[str, Managed] = field(default_factory=dict)
+    own: Mapping[str, Managed] = field(default_factory=dict)
+    """AWS's own policies, by ARN: all accounts share them."""
 
     def seed(self, told: Mapping[str, Any]) -> None:
         """`told`: "user/ana" -> {"inline": {name: text}, "attached": [arn]}; "policies" -> texts
@@ -79,7 +82,7 @@ class StubAccount:
 
     def policy(self, parameters: Parameters) -> tuple[str, Managed]:
         arn = parameters["PolicyArn"]
-        found = self.policies.get(arn)
+        found = (self.own if arn.startswith(AWS_OWN) else self.policies).get(arn)
         if found is None:
             raise missing(f"Policy {arn}")
         return arn, found

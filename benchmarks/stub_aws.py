@@ -31,7 +31,7 @@ from worker.clock import SystemClock
 START_MAX_S = 30
 
 Seeds = Mapping[str, Mapping[str, Any]]
-"""Account -> what stands there (`stub_iam.StubAccount.seed`)."""
+"""Account -> what stands there (`StubAccount.seed`); `aws` -> AWS's own policies, text by ARN."""
 
 
 # --- for benchmarks -------------------------------------------------------------------------------
@@ -137,8 +137,7 @@ class Server:
         match what:
             case "seed":
                 self.aws = StubAws(self.aws.now)
-                for number, told in orjson.loads(body).items():
-                    self.aws.account(number).seed(told)
+                self.aws.seed(orjson.loads(body))
                 self._forget()
             case "begin":
                 self._forget()

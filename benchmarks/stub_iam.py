@@ -5,7 +5,7 @@ is written down with its instant. Nothing is checked that the worker does not de
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 
 from benchmarks.stub_account import (
     OF_POLICIES,
+    Managed,
     Parameters,
     Refusal,
     StubAccount,
@@ -74,6 +75,7 @@ class StubAws:
 
     now: Callable[[], datetime]
     accounts: dict[str, StubAccount] = field(default_factory=dict)
+    own: dict[str, Managed] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     assumed: list[datetime] = field(default_factory=list)
     """When keys were given."""
@@ -81,7 +83,15 @@ class StubAws:
     _keys: int = 0
 
     def account(self, number: str) -> StubAccount:
-        return self.accounts.setdefault(number, StubAccount(number))
+        return self.accounts.setdefault(number, StubAccount(number, own=self.own))
+
+    def seed(self, told: Mapping[str, Mapping[str, Any]]) -> None:
+        """By account; under `aws` AWS's own policies, text by ARN."""
+        for number, what in told.items():
+            if number == "aws":
+                self.own |= {arn: Managed({"v1": quote(text)}) for arn, text in what.items()}
+            else:
+                self.account(number).seed(what)
 
     def answer(self, action: str, key: str, parameters: Parameters) -> Found:
         """`key`: the access key that signed; keys that were not handed out here are the hub's."""
