@@ -4,7 +4,6 @@ Invariant: whatever is acknowledged is durable, in order, and chained; whatever 
 left nothing behind. The only SQL is in this package.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from ledger.store.dialect import (
     weather,
 )
 from ledger.store.leases import Fence, check_fences
+from ledger.store.together import Asked, Together
 
 DRAFTS_A_COMMIT_MAX = 10_000
 """A commit of this size holds the append lock for about 0.2 s."""
@@ -41,22 +41,14 @@ TABLES_SHOWN_MAX = 5
 _VERSIONS = "alembic_version"
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
     drafts: Sequence[Draft]
     now: datetime
     fence: Fence | None
-    done: asyncio.Future[Appended]
 
-    def set_result(self, appended: Appended) -> None:
-        """Whoever was cancelled meanwhile has left already, and is told nothing."""
-        if not self.done.done():
-            self.done.set_result(appended)
 
-    def set_exception(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-            self.done.exception()  # looked at here, so that nobody is warned of it
+_Waiting = Asked[_Wanted, Appended]
 
 
 class Ledger:
@@ -71,8 +63,7 @@ class Ledger:
         self._reader = for_reading(self._engine)
         self._writer = for_writing(self._engine)
         self._leaser = for_leasing(self._engine)
-        self._waiting: dict[_Waiting, None] = {}
-        self._turn = asyncio.Lock()
+        self._appending = Together(self._append_waiting)
 
     async def __aenter__(self) -> "Ledger":
         return self
@@ -113,30 +104,20 @@ class Ledger:
         already is skipped. Raises Fenced where `fence` is void by the time of the commit; None:
         whoever appends shares nothing out.
         """
-        mine = _Waiting(drafts, now, fence, asyncio.get_running_loop().create_future())
-        self._waiting[mine] = None
-        try:
-            async with self._turn:
-                while not mine.done.done():
-                    await self._append_waiting()
-            return mine.done.result()
-        finally:
-            mine.done.cancel()  # whoever commits for it now tells nobody
-            self._waiting.pop(mine, None)
+        return await self._appending.ask(_Wanted(drafts, now, fence))
 
-    async def _append_waiting(self) -> None:
-        """Commits for everybody who waits, up to the ceiling; whoever is next takes the rest.
+    async def _append_waiting(self, waiting: Sequence[_Waiting]) -> None:
+        """Commits for all of them up to the ceiling; one of the others then takes the rest.
 
-        A cancellation in here leaves the others waiting: the next to get its turn commits for them,
-        and skips what was durable already.
+        Who goes on where this one was cancelled skips what was durable already.
         """
         batch: list[_Waiting] = []
         size = 0
-        for waiting in [waiting for waiting in self._waiting if not waiting.done.done()]:
-            if batch and size + len(waiting.drafts) > DRAFTS_A_COMMIT_MAX:
+        for each in waiting:
+            if batch and size + len(each.what.drafts) > DRAFTS_A_COMMIT_MAX:
                 break
-            batch.append(waiting)
-            size += len(waiting.drafts)
+            batch.append(each)
+            size += len(each.what.drafts)
         await self._settle(batch)
 
     async def _settle(self, batch: Sequence[_Waiting]) -> None:
@@ -148,10 +129,10 @@ class Ledger:
             await self._commit(batch)
         except LedgerUnavailable as error:
             for waiting in batch:
-                waiting.set_exception(error)
+                waiting.fail(error)
         except Exception as error:
             if len(batch) == 1:
-                batch[0].set_exception(error)
+                batch[0].fail(error)
                 return
             middle = len(batch) // 2
             await self._settle(batch[:middle])
@@ -160,20 +141,21 @@ class Ledger:
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         """One append for all: what each asked costs as little as if one had asked for it all."""
         async with self.writing() as connection:
-            await check_fences(connection, {one.fence for one in batch if one.fence is not None})
+            fences = {one.what.fence for one in batch if one.what.fence is not None}
+            await check_fences(connection, fences)
             appended = await append(
                 connection,
-                [draft for waiting in batch for draft in waiting.drafts],
-                now=max(waiting.now for waiting in batch),
+                [draft for waiting in batch for draft in waiting.what.drafts],
+                now=max(waiting.what.now for waiting in batch),
             )
         new = {item.position: item for item in appended.recorded}
         start = 0
         for waiting in batch:
-            positions = appended.positions[start : start + len(waiting.drafts)]
-            start += len(waiting.drafts)
+            positions = appended.positions[start : start + len(waiting.what.drafts)]
+            start += len(waiting.what.drafts)
             # Where two say the same, it is new to the first of them only.
             own = tuple(new.pop(at) for at in dict.fromkeys(positions) if at in new)
-            waiting.set_result(Appended(positions, own, appended.head))
+            waiting.answer(Appended(positions, own, appended.head))
 
     # --- start-up -----------------------------------------------------------------------------
 
