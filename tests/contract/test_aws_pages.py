@@ -10,24 +10,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.session import get_session
 
-from ledger.model import AccountId, Principal
+from ledger.model import AccountId, Principal, PrincipalKind
 from tests.support.fake_clock import FakeClock
 from tests.support.moto_server import MotoServer
 from tests.support.scenes import AWS_OWN, ENTRY, Gates
 from tests.support.wire import Wire, laid
-from worker.account import AwsReading
+from worker.account import AwsReading, ManagedPolicyState, PrincipalState
 from worker.aws import account as real
+from worker.aws import details
 from worker.aws.account import InAccount, RealAccount
 from worker.aws.calls import Caller
+from worker.aws.details import Page
 from worker.errors import AwsUnanswered
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PROD = AccountId("111111111111")
-DOCUMENT = {"Statement": {"Effect": "Allow", "Action": "a:b", "Resource": "*"}}
 
 
 class Keys:
@@ -42,6 +44,8 @@ class Client:
     pages: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     endless: bool = False
+    lost: bool = False
+    """Whether it says that there is more, and not where."""
 
     def __getattr__(self, operation: str) -> Any:
         async def call(**parameters: Any) -> dict[str, Any]:
@@ -50,6 +54,8 @@ class Client:
             number = int(parameters.get("Marker", "0"))
             last = number + 1 >= len(found) and not self.endless
             more = {} if last else {"Marker": "0" if self.endless else str(number + 1)}
+            if self.lost:
+                return {**found[number], "IsTruncated": True}
             return {**found[number], "IsTruncated": not last, **more}
 
         return call
@@ -62,27 +68,24 @@ def account(client: Client) -> RealAccount:
     )
 
 
-def user(name: str) -> dict[str, Any]:
-    return {"UserName": name, "Path": "/", "UserId": f"AIDA{name}", "CreateDate": NOON}
+def user(name: str) -> PrincipalState:
+    return PrincipalState(Principal(PrincipalKind.USER, name), f"AIDA{name}", {}, frozenset(), NOON)
+
+
+def page(*users: str, policies: tuple[ManagedPolicyState, ...] = ()) -> dict[str, Any]:
+    """As `worker.aws.details` puts it into the answer."""
+    return {details.PAGE: Page(tuple(map(user, users)), policies, None, "request")}
 
 
 async def test_an_account_of_several_pages_is_seen_whole() -> None:
-    policy = {
-        "Arn": f"arn:aws:iam::{PROD}:policy/iam-ledger/p",
-        "Path": "/iam-ledger/",
-        "DefaultVersionId": "v10",
-        "PolicyVersionList": [
-            {"VersionId": version, "Document": DOCUMENT} for version in ("v10", "v9", "v2")
-        ],
-    }
-    pages: list[dict[str, Any]] = [
-        {"UserDetailList": [user(f"u{page}{number}") for number in range(3)]} for page in range(3)
-    ]
-    pages.append({"Policies": [policy]})
+    arn = f"arn:aws:iam::{PROD}:policy/iam-ledger/P"
+    policy = ManagedPolicyState("P", "/iam-ledger/", arn, "{}", "v1", ("v1",))
+    pages = [page(*(f"u{part}{number}" for number in range(3))) for part in range(3)]
+    pages.append(page(policies=(policy,)))
     client = Client({"get_account_authorization_details": pages})
     state = await account(client).observe()
     assert len(state.principals) == 9
-    assert state.policies["p"].versions == ("v2", "v9", "v10"), "by number, not by letters"
+    assert state.policies == {"p": policy}
     assert [parameters.get("Marker") for _, parameters in client.asked] == [None, "1", "2", "3"]
     assert {parameters["MaxItems"] for _, parameters in client.asked} == {100}
     kinds = client.asked[0][1]["Filter"]
@@ -95,6 +98,12 @@ async def test_a_listing_that_does_not_end_is_given_up(monkeypatch: pytest.Monke
     with pytest.raises(AwsUnanswered):
         await account(client).read_policy_tags("arn")
     assert Counter(operation for operation, _ in client.asked) == {"list_policy_tags": 5}
+
+
+async def test_a_listing_that_goes_on_nowhere_is_no_answer() -> None:
+    client = Client({"list_policy_tags": [{"Tags": []}]}, lost=True)
+    with pytest.raises(AwsUnanswered, match="not where"):
+        await account(client).read_policy_tags("arn")
 
 
 # --- over the wire --------------------------------------------------------------------------------
@@ -172,3 +181,33 @@ async def test_all_that_is_read_in_pages_of_one_is_what_is_read_in_one_page(
     followed = {call.action for call in wire.calls[calls:] if "Marker" in call.parameters}
     assert followed == first, "and of each listing more than one page"
     assert len(first) >= 10
+
+
+async def test_an_account_of_motos_is_seen_as_botocore_reads_it(
+    moto_server: MotoServer, wire: Wire
+) -> None:
+    people, arns = fill(moto_server)
+    told = moto_server.iam(PROD).get_account_authorization_details(
+        Filter=["User", "Role", "Group", "LocalManagedPolicy"]
+    )
+    async with AsyncExitStack() as stack:
+        gate = await Gates(stack).to(moto_server)
+        state = await gate.account(ENTRY).observe()
+    assert len(people) == len(state.principals)
+    for who in people:
+        kind, found = who.kind.value.capitalize(), state.principals[who.key]
+        items = {item[f"{kind}Name"]: item for item in told[f"{kind}DetailList"]}
+        item = items[who.name]
+        inline = {each["PolicyName"]: each["PolicyDocument"] for each in item[f"{kind}PolicyList"]}
+        assert {name: orjson.loads(text) for name, text in found.inline.items()} == inline
+        attached = {each["PolicyArn"] for each in item["AttachedManagedPolicies"]}
+        assert found.attached == attached == set(arns)
+        assert (found.unique_id, found.principal.path) == (item[f"{kind}Id"], item["Path"])
+        assert found.created_at == item["CreateDate"]
+    policies = {item["Arn"]: item for item in told["Policies"]}
+    assert {each.arn for each in state.policies.values()} == policies.keys() == set(arns)
+    for each in state.policies.values():
+        versions = {one["VersionId"]: one for one in policies[each.arn]["PolicyVersionList"]}
+        assert set(each.versions) == versions.keys()
+        assert each.default_version == policies[each.arn]["DefaultVersionId"]
+        assert orjson.loads(each.document) == versions[each.default_version]["Document"]

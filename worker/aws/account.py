@@ -20,13 +20,15 @@ from worker.account import (
     PrincipalState,
     SourceDocument,
 )
+from worker.aws import details
 from worker.aws.calls import Caller, Response
 from worker.aws.credentials import KeyCache, bound
+from worker.aws.details import version_number
 from worker.aws.errors import STALE_KEYS, STANDS
 from worker.errors import AwsMissing, AwsRefused, AwsUnanswered
 
 PAGE_ITEMS = 100
-"""Parsing 100 entities blocks the loop for 40 ms; more would block it for longer."""
+"""AWS's own default; each is read without holding up the loop (worker.aws.details)."""
 
 PAGES_MAX = 1_000
 """100,000 entities: beyond IAM's own quotas for one account."""
@@ -67,7 +69,7 @@ class InAccount:
             yield page
             if not page.get("IsTruncated"):
                 return
-            more["Marker"] = page["Marker"]
+            more["Marker"] = _next(page, operation)
         raise AwsUnanswered("EndlessList", f"{operation} gave {PAGES_MAX} pages and no end")
 
 
@@ -86,18 +88,14 @@ class RealAccount:
     async def observe(self) -> AccountState:
         principals: dict[str, PrincipalState] = {}
         policies: dict[str, ManagedPolicyState] = {}
-        async for page in self._call.pages(
-            "GetAccountAuthorizationDetails",
+        async for answer in self._call.pages(
+            details.OPERATION,
             Filter=["User", "Role", "Group", "LocalManagedPolicy"],
             MaxItems=PAGE_ITEMS,
         ):
-            for kind in PrincipalKind:
-                for item in page.get(f"{_title(kind)}DetailList", ()):
-                    found = _principal_state(kind, item)
-                    principals[found.principal.key] = found
-            for item in page.get("Policies", ()):
-                policy = _policy_state(item)
-                policies[policy.name.casefold()] = policy
+            page: details.Page = answer[details.PAGE]
+            principals |= {found.principal.key: found for found in page.principals}
+            policies |= {policy.name.casefold(): policy for policy in page.policies}
         return AccountState(principals, policies)
 
     async def read_limits(self) -> AccountLimits:
@@ -157,7 +155,7 @@ class RealAccount:
             arn=arn,
             document=source.document,
             default_version=source.version,
-            versions=tuple(sorted(versions, key=_number)),
+            versions=tuple(sorted(versions, key=version_number)),
         )
 
     async def read_policy_tags(self, arn: str) -> dict[str, str]:
@@ -254,6 +252,14 @@ class RealAccount:
         return Answer(outcome, request_id, self._call.caller.clock.now(), arn)
 
 
+def _next(page: Response, operation: str) -> str:
+    """Where the listing goes on; AwsUnanswered where it goes on and does not say where."""
+    marker = page.get("Marker")
+    if not marker:
+        raise AwsUnanswered("NoMarker", f"{operation} says that there is more, and not where")
+    return str(marker)
+
+
 # --- IAM's shapes as ours -----------------------------------------------------------------------
 
 
@@ -268,37 +274,6 @@ def _who(principal: Principal) -> dict[str, str]:
 
 def _principal(kind: PrincipalKind, item: Response) -> Principal:
     return Principal(kind, item[f"{_title(kind)}Name"], item["Path"])
-
-
-def _principal_state(kind: PrincipalKind, item: Response) -> PrincipalState:
-    inline = item.get(f"{_title(kind)}PolicyList") or item.get(f"{_title(kind)}Policies") or ()
-    attached = item.get("AttachedManagedPolicies", ())
-    return PrincipalState(
-        principal=_principal(kind, item),
-        unique_id=item[f"{_title(kind)}Id"],
-        inline={each["PolicyName"]: _text(each["PolicyDocument"]) for each in inline},
-        attached=frozenset(each["PolicyArn"] for each in attached),
-        created_at=_utc(item["CreateDate"]),
-    )
-
-
-def _policy_state(item: Response) -> ManagedPolicyState:
-    versions = {each["VersionId"]: each for each in item["PolicyVersionList"]}
-    arn, default = str(item["Arn"]), str(item["DefaultVersionId"])
-    return ManagedPolicyState(
-        # The name stands in the ARN too; moto leaves it out beside it.
-        name=arn.rpartition("/")[2],
-        path=item["Path"],
-        arn=arn,
-        document=_text(versions[default]["Document"]),
-        default_version=default,
-        versions=tuple(sorted(versions, key=_number)),
-    )
-
-
-def _number(version: str) -> int:
-    """`v12` -> 12: versions count up."""
-    return int(version.removeprefix("v"))
 
 
 def _text(document: object) -> str:

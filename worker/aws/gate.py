@@ -23,6 +23,7 @@ from ledger.model import DEPLOYER_KIND, Account, AccountId
 from worker.aws.account import InAccount, RealAccount
 from worker.aws.calls import Caller, OnCall
 from worker.aws.credentials import SESSION_S, BoundProvider, KeyCache, Keys, bound
+from worker.aws.details import Parsers
 from worker.clock import Clock
 from worker.errors import (
     AccountClosed,
@@ -160,6 +161,7 @@ async def open_gate(*, clock: Clock, replica: str, on_call: OnCall) -> AsyncIter
             core = AioSession()
             hub = Hub(create_credential_resolver(core))
             core.register_component("credential_provider", AioCredentialResolver([BoundProvider()]))
+            core.register_component("response_parser_factory", Parsers())
             session = aioboto3.Session(botocore_session=core)
             iam = await stack.enter_async_context(
                 session.client("iam", region_name=REGION, config=CONFIG)
