@@ -35,6 +35,11 @@ class LedgerDamaged(LedgerUnavailable):
     that runs, which keeps the ends that it knows."""
 
 
+class LedgerMigrated(LedgerUnavailable):
+    """A newer program has changed the schema while this one ran, and nothing is read or written by
+    this one any more: start the newer. Weather to a worker, which keeps the ends that it knows."""
+
+
 class LedgerBusy(LedgerError):
     """Another process holds what only one may hold."""
 

@@ -102,7 +102,6 @@ class Keeper:
         self._shared = shared
         self._nudged = asyncio.Event()
         self._resync_at: datetime | None = None
-        self._refusals = 0
         self._retired = False
         self._dismissed = False
         self._view: AccountView | None = None
@@ -112,7 +111,7 @@ class Keeper:
             evidence=Evidence(shared.ledger, shared.settings.replica, fence),
             metrics=shared.metrics,
             sources=shared.sources,
-            parking=Parking(),
+            parking=Parking(shared.random),
             now=self.now,
             read_view=lambda: shared.ledger.read_account(account),
             read_closed=lambda names: shared.ledger.read_closed(account, names),
@@ -210,7 +209,6 @@ class Keeper:
 
     def _ended(self, outcome: Outcome, started: datetime) -> datetime:
         now = self.now()
-        self._refusals = 0
         self._view = outcome.view
         self.status.rows = outcome.view.rows
         self.status.last_pass_at = now
@@ -237,8 +235,7 @@ class Keeper:
         return self._wake(boundary, self.now() + delay)
 
     async def _closed(self, error: AccountClosed) -> datetime:
-        """Told once, in the ledger too; tried again after a minute, then ever more seldom."""
-        self._refusals += 1
+        """Told once, in the ledger too; tried again within a minute, which is one call."""
         self._resync_at = None  # once it is open again it is read whole, and said to be well
         wake_at = self._failed(f"{error.code}: {error.message}", None)
         try:
@@ -249,7 +246,7 @@ class Keeper:
                 await telling.tell_stuck(error, row=None, policy=None)
         except LedgerUnavailable:
             return wake_at
-        return self.now() + parked_delay(self._refusals)
+        return self.now() + parked_delay(self._shared.random())
 
     def _wake(self, boundary: datetime | None, retry_at: datetime | None) -> datetime:
         """The earliest of what is to come; a resync that failed waits for the retry."""

@@ -4,41 +4,32 @@ Invariant: whatever is acknowledged is durable, in order, and chained; whatever 
 left nothing behind. The only SQL is in this package.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import URL, Connection, Text, column, inspect, select, table
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import guards
 from ledger.envelope import Draft
-from ledger.errors import LedgerForeign, LedgerMissing, LedgerOutdated, LedgerUnavailable
-from ledger.schema import REVISION, events
+from ledger.errors import LedgerUnavailable
 from ledger.store.append import Appended, append
 from ledger.store.dialect import (
     Address,
-    check_server,
     dispose,
-    file_of,
     for_leasing,
     for_reading,
     for_writing,
     open_engine,
-    shown,
-    triggers,
     weather,
 )
 from ledger.store.leases import Fence, check_fences
+from ledger.store.opening import check_ledger, check_still
 from ledger.store.together import Asked, Together
 
 DRAFTS_A_COMMIT_MAX = 10_000
 """A commit of this size holds the append lock for about 0.2 s."""
-
-TABLES_SHOWN_MAX = 5
-
-_VERSIONS = "alembic_version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +55,7 @@ class Ledger:
         self._writer = for_writing(self._engine)
         self._leaser = for_leasing(self._engine)
         self._appending = Together(self._append_waiting)
+        self._checked = False
 
     async def __aenter__(self) -> "Ledger":
         return self
@@ -78,6 +70,7 @@ class Ledger:
         """A transaction that sees one instant of the ledger; LedgerUnavailable as weather."""
         with weather():
             async with self._reader.connect() as connection:
+                await self._look_at(connection)
                 yield connection
 
     @asynccontextmanager
@@ -85,6 +78,7 @@ class Ledger:
         """A transaction under the append lock, committed at the end unless it raises."""
         with weather():
             async with self._writer.begin() as connection:
+                await self._look_at(connection)
                 yield connection
 
     @asynccontextmanager
@@ -92,6 +86,7 @@ class Ledger:
         """A transaction of one worker at a time, for `ledger.store.leases`; holds up no append."""
         with weather():
             async with self._leaser.begin() as connection:
+                await self._look_at(connection)
                 yield connection
 
     async def append(
@@ -160,56 +155,12 @@ class Ledger:
     # --- start-up -----------------------------------------------------------------------------
 
     async def check(self) -> None:
-        """Refuses a ledger that is missing, of another schema, or without its guards."""
-        path = file_of(self.url)
-        where = shown(self.url)
-        if path is not None and not path.is_file():
-            raise LedgerMissing(
-                f"there is no ledger at {where}; set --database or IAM_LEDGER_DATABASE_URL, or "
-                "make one with `iam-ledger migrate`"
-            )
-        async with self.reading() as connection:
-            await connection.run_sync(check_server)
-            await connection.run_sync(_check_tables, where)
-            version = select(column("version_num", Text)).select_from(table(_VERSIONS))
-            revision = (await connection.execute(version)).scalar_one_or_none()
-            if revision != REVISION:
-                raise LedgerOutdated(
-                    f"{where} has schema {revision}, this program needs {REVISION}; "
-                    "run `iam-ledger migrate` of the newer of the two"
-                )
-            standing = await connection.run_sync(triggers)
-        gone = guards.missing(self.url.get_backend_name(), standing)
-        if gone:
-            raise LedgerOutdated(
-                f"{where} has lost the guards that keep it append-only ({', '.join(gone)}): "
-                "somebody has changed the schema by hand. Run `iam-ledger verify`, find out who, "
-                "then `iam-ledger migrate` puts them back"
-            )
+        """Refuses a ledger that is missing, of another schema, or without its guards; from here on
+        every transaction refuses one that a newer program has migrated since, as LedgerMigrated."""
+        await check_ledger(self)
+        self._checked = True
 
-
-def _check_tables(connection: Connection, where: str) -> None:
-    """LedgerMissing where nothing is yet, LedgerForeign where what is there is not a ledger's."""
-    look = inspect(connection)
-    tables = set(look.get_table_names())
-
-    def has(table_name: str, columns: Iterable[str]) -> bool:
-        if table_name not in tables:
-            return False
-        return {found["name"] for found in look.get_columns(table_name)}.issuperset(columns)
-
-    versioned = has(_VERSIONS, ["version_num"])
-    if versioned and has(events.name, events.columns.keys()):
-        return
-    if not tables or (versioned and tables == {_VERSIONS}):
-        raise LedgerMissing(
-            f"{where} holds no ledger; set --database or IAM_LEDGER_DATABASE_URL, or "
-            "make one with `iam-ledger migrate`"
-        )
-    named = sorted(tables)
-    shown_names = ", ".join(named[:TABLES_SHOWN_MAX]) + (", …" if named[TABLES_SHOWN_MAX:] else "")
-    raise LedgerForeign(
-        f"{where} holds no ledger; set --database or IAM_LEDGER_DATABASE_URL to one, or to a "
-        f"database of its own: the tables here ({shown_names}) are not a ledger's. "
-        "Nothing was changed"
-    )
+    async def _look_at(self, connection: AsyncConnection) -> None:
+        """After the append lock was taken: who migrates takes it too."""
+        if self._checked:
+            await check_still(connection, self.url)

@@ -118,7 +118,7 @@ def test_the_variables_and_numbers_on_the_page_are_the_programs_own() -> None:
 
 def test_the_table_of_what_goes_wrong_names_the_classes_with_their_exit_codes() -> None:
     rows = re.findall(r"^\|[^|]+\| `(\w+)` \| (\d+) \|", PAGE.text, re.MULTILINE)
-    assert len(rows) == 6
+    assert len(rows) == 7
     for name, code in rows:
         assert exit_of(getattr(errors, name)("x")) == int(code), name
 

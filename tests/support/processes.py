@@ -52,6 +52,8 @@ class Installation:
     """The address of AWS."""
     working_folder: Path | None = None
     """Where commands are run; None: in `folder`."""
+    command: tuple[object, ...] = (PROGRAM,)
+    """How the program is started."""
 
     @property
     def database(self) -> Path:
@@ -93,7 +95,7 @@ class Installation:
     def run(self, *arguments: object) -> Ran:
         """Runs one command to its end."""
         done = subprocess.run(
-            [PROGRAM, *map(str, arguments)],
+            [*map(str, self.command), *map(str, arguments)],
             cwd=self.working_folder or self.folder,
             env=self.variables,
             stdin=subprocess.DEVNULL,
@@ -114,7 +116,7 @@ class Installation:
     def worker(self, *arguments: str) -> Iterator["Worker"]:
         """A worker; whatever is left of it at the end is killed."""
         process = subprocess.Popen(
-            [PROGRAM, "worker", *arguments],
+            [*map(str, self.command), "worker", *arguments],
             cwd=self.folder,
             env=self.variables,
             stdin=subprocess.DEVNULL,

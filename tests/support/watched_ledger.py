@@ -16,6 +16,13 @@ from tests.support.fake_aws.faults import Life
 from tests.support.fake_clock import Activity
 
 
+def _hurry(connection: Any, _record: object) -> None:
+    """Processes die here, machines do not: no need to wait for the disk."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=OFF")
+    cursor.close()
+
+
 class WatchedLedger(Ledger):
     """One process's way into the ledger."""
 
@@ -33,12 +40,8 @@ class WatchedLedger(Ledger):
         """Whether what a worker says to the others does not get through; all else does."""
         self._activity = activity
 
-        @event.listens_for(self._engine.sync_engine, "connect")
-        def _hurry(connection: Any, _record: object) -> None:
-            # Processes die here, machines do not: no need to wait for the disk.
-            cursor = connection.cursor()
-            cursor.execute("PRAGMA synchronous=OFF")
-            cursor.close()
+        if url.get_backend_name() == "sqlite":
+            event.listen(self._engine.sync_engine, "connect", _hurry)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

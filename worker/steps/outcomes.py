@@ -18,7 +18,7 @@ from worker.iam.documents import canonical
 from worker.iam.forms import CannotStand
 from worker.steps.attaching import droppable
 from worker.steps.parts import found_parts
-from worker.steps.passing import Pass, retried_at
+from worker.steps.passing import Pass, hangs_on, retried_at
 from worker.steps.removing import take_away
 
 log = structlog.get_logger()
@@ -85,7 +85,9 @@ async def refuse(
 ) -> None:
     """Records why; what stands of it must not live on, since reviewers have changed it.
 
-    What it continues has evidence of its own, and stays to its own end.
+    What it continues has evidence of its own, and stays to its own end. Room may be made by
+    somebody else's hand: what our own numbers forbid is tried again within a minute, which is
+    reading. What AWS has not taken would be written for it, and waits for the next look.
     """
     answers: list[Answer] = []
     if row.grant.object is None:
@@ -107,6 +109,11 @@ async def refuse(
     last = max(row.granted.position, row.written_position or 0, written)
     cause = max(last, defined.position, retried_at(row))
     await now_in.record(event, cause=cause)
+    if cannot.code in TEXT_REFUSED:
+        position = hangs_on(now_in.view, (row.grant.team, row.grant.policy))
+        now_in.context.parking.park_until_look(row.key, now_in.now, hangs_on=position)
+    else:
+        now_in.park(row.key, (cannot.code, row.grant.principal.key), row=row)
     log.warning("grant_refused", grant=row.grant.id, code=cannot.code, why=cannot.message)
 
 

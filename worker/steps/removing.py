@@ -56,7 +56,7 @@ def _due(now_in: Pass) -> list[GrantRow]:
     due = [
         row
         for row in overdue(now_in.view.rows, now)
-        if row.key not in done and not parking.parked(row.key, now)
+        if row.key not in done and not parking.parked(row.key, now, since=row.due_at)
     ]
     return sorted(due, key=lambda row: parking.turn(row.key))
 
