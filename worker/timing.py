@@ -14,8 +14,15 @@ WRITE_AHEAD = timedelta(minutes=5)
 RETRY_DELAYS_S = (1, 2, 4, 8, 16, 32, 60)
 """After weather (throttling, outages); the last one repeats."""
 
-PARKED_DELAYS_S = (60, 120, 240, 480, 900)
-"""After a refusal: the cause may heal (a user is made, a right is given); the last one repeats."""
+PARKED = timedelta(seconds=60)
+"""After a refusal a step is left alone for no longer: its cause may heal (a user is made, a right
+is given, room is made), and nobody tells us."""
+
+PARKED_TRIES_MAX = 20
+"""So many parked steps of one account are tried in one minute; more take turns."""
+
+PARKED_TURNS_MAX = 15
+"""No turn is further off than so many minutes, however many wait for theirs."""
 
 STUCK_AFTER = timedelta(seconds=60)
 """How long weather may last before the ledger says that a step is stuck."""
@@ -34,14 +41,17 @@ OFFSET_GRANTING_MAX_S = 30.0
 
 
 def retry_delay(failures: int, jitter: float) -> timedelta:
-    """How long to wait after `failures` (at least 1) in a row; `jitter` in [0, 1) spreads 25 %."""
+    """How long to wait after `failures` (at least 1) in a row; `jitter` in [0, 1) takes up to 25 %.
+
+    Taken off and not put on: a minute is promised.
+    """
     base_s = RETRY_DELAYS_S[min(failures, len(RETRY_DELAYS_S)) - 1]
-    return timedelta(seconds=base_s * (1 + jitter / 4))
+    return timedelta(seconds=base_s * (1 - jitter / 4))
 
 
-def parked_delay(refusals: int) -> timedelta:
-    """How long to leave a parked step alone after `refusals` (at least 1) in a row."""
-    return timedelta(seconds=PARKED_DELAYS_S[min(refusals, len(PARKED_DELAYS_S)) - 1])
+def parked_delay(jitter: float) -> timedelta:
+    """How long to leave a parked step, or a closed account, alone."""
+    return PARKED * (1 - jitter / 4)
 
 
 def judged_now(now: datetime, offset_s: float | None) -> datetime:

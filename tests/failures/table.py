@@ -81,8 +81,9 @@ OTHERS = (
             WEATHER + "test_half_an_hour_of_throttling_loses_nothing_and_is_told",
             WEATHER + "test_three_steps_that_are_always_busy_hold_up_no_other",
             WEATHER + "test_grants_that_are_always_busy_hold_up_no_other_grant",
+            "tests/integration/test_worker_patience.py::"
+            "test_an_account_throttled_for_half_an_hour_delays_no_other_and_then_owes_nothing",
         ),
-        later="the worker at scale: pace an account, fairness across accounts, the alert's rule",
     ),
     Row(
         "tens of thousands expire together, or are overdue at a restart",

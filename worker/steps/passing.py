@@ -18,7 +18,7 @@ from ledger.model import AccountId, Principal, Team
 from ledger.project import GrantRow
 from ledger.state import AccountView
 from worker.account import AccountLimits, Answer, AwsAccount, PrincipalState
-from worker.errors import AwsBusy, AwsError, AwsRefused, AwsUnanswered
+from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
 from worker.evidence import Evidence
 from worker.metrics import Metrics
 from worker.parking import Parking
@@ -118,13 +118,27 @@ class Pass:
         except AwsRefused as error:
             self.failures += 1
             self.busy_in_a_row = 0
-            self.context.parking.park(subject, self.now)
+            self.park(subject, _heals_with(error, row), row=row, policy=policy)
             log.warning("step_refused", code=error.code, why=error.message, subject=str(subject))
             await self.tell_stuck(error, row=row, policy=policy)
             return False
         self.busy_in_a_row = 0
-        self.context.parking.done(subject)
+        if not self.context.parking.parked(subject, self.now):  # what is refused, its step parks
+            self.context.parking.done(subject, self.now)
         return True
+
+    def park(
+        self,
+        subject: Hashable,
+        cause: Hashable,
+        *,
+        row: GrantRow | None,
+        policy: tuple[str, str] | None = None,
+    ) -> None:
+        """Leaves `subject` alone, until its cause may have healed or what it hangs on changes."""
+        key = (row.grant.team, row.grant.policy) if row is not None else policy
+        position = 0 if key is None else hangs_on(self.view, key)
+        self.context.parking.park(subject, self.now, cause=cause, hangs_on=position)
 
     async def believed(
         self,
@@ -232,6 +246,19 @@ def by_principal(view: AccountView) -> dict[str, AccountView]:
         key: replace(view, rows=tuple(some), sightings=sightings[key], adopted=adopted[key])
         for key, some in rows.items()
     }
+
+
+def _heals_with(error: AwsRefused, row: GrantRow | None) -> tuple[str, str]:
+    """What else is refused for the same cause works when this does: who is made, a right given."""
+    missing = isinstance(error, AwsMissing) and row is not None
+    return error.code, row.grant.principal.key if missing and row is not None else ""
+
+
+def hangs_on(view: AccountView, policy: tuple[str, str]) -> int:
+    """The newest position of what is written for `policy` and its grants."""
+    key = (Team(policy[0]), policy[1])
+    defined = view.policies.get(key)
+    return max(defined.position if defined is not None else 0, view.object_positions.get(key, 0))
 
 
 def _same_cause(code: str, error: AwsError) -> bool:

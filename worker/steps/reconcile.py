@@ -17,7 +17,7 @@ from worker.deciding.desired import wanted_policies
 from worker.deciding.plan import Work, plan
 from worker.errors import AwsBusy, AwsError, AwsRefused, AwsUnanswered
 from worker.steps.drifting import record_drift
-from worker.steps.passing import Context, Pass, PassAbandoned, retried_at
+from worker.steps.passing import Context, Pass, PassAbandoned, hangs_on, retried_at
 from worker.steps.policies import delete_policies, write_policies
 from worker.steps.removing import remove_due
 from worker.steps.writing import write_grants
@@ -67,8 +67,9 @@ async def reconcile(
             await _tell_unreadable(now_in)
         else:
             if observe:
+                context.parking.look()
                 observed = await _observe(now_in, at_once=at_once)
-            await _carry_out(now_in, retry_refused=observe)
+            await _carry_out(now_in)
         abandoned = False
     after = await context.read_view()
     return Outcome(
@@ -82,9 +83,13 @@ async def reconcile(
 
 
 def _heed_words(now_in: Pass) -> None:
-    """What a person has taken over, or wants tried again, waits no longer for its turn."""
+    """What a person has taken over or changed, or wants tried again, waits no longer."""
     view, parking = now_in.view, now_in.context.parking
+    for key in view.policies:
+        parking.hang(("policy", *key), hangs_on(view, key))
     for row in view.rows:
+        if parking.parked(row.key, now_in.now):
+            parking.hang(row.key, hangs_on(view, (row.grant.team, row.grant.policy)))
         if position := retried_at(row):
             parking.heed(row.key, position)
             parking.heed(("policy", row.grant.team, row.grant.policy), position)
@@ -170,16 +175,16 @@ def _subjects(view: AccountView) -> set[object]:
     return subjects
 
 
-async def _carry_out(now_in: Pass, *, retry_refused: bool) -> None:
+async def _carry_out(now_in: Pass) -> None:
     """Additions, then what waited for them, then the policies that nothing needs any more."""
     context = now_in.context
-    work = _plan(now_in, retry_refused=retry_refused)
+    work = _plan(now_in)
     if context.granting():
         await write_policies(now_in, work.policies)
         if work.policies:  # what hangs on them can be written now, or still cannot
             await now_in.refresh()
             _look_after_mending(now_in, work)
-            work = _plan(now_in, retry_refused=retry_refused)
+            work = _plan(now_in)
         if context.granting():  # still: what was read since may be another ledger
             await write_grants(now_in, work.grants)
         _look_after_mending(now_in, work)
@@ -193,7 +198,7 @@ async def _carry_out(now_in: Pass, *, retry_refused: bool) -> None:
         await remove_due_after_writing(now_in)
     if set(now_in.view.objects) - set(wanted_policies(now_in.view)):
         await now_in.refresh()  # without the grants of them that this pass has ended
-        await delete_policies(now_in, _plan(now_in, retry_refused=retry_refused).deletions)
+        await delete_policies(now_in, _plan(now_in).deletions)
 
 
 def _look_after_mending(now_in: Pass, work: Work) -> None:
@@ -210,11 +215,11 @@ async def remove_due_after_writing(now_in: Pass) -> None:
     await remove_due(now_in)
 
 
-def _plan(now_in: Pass, *, retry_refused: bool) -> Work:
+def _plan(now_in: Pass) -> Work:
     now_in.check_readable()
     now = now_in.now
 
     def parked(subject: object) -> bool:
         return now_in.context.parking.parked(subject, now)
 
-    return plan(now_in.view, now, retry_refused=retry_refused, parked=parked)
+    return plan(now_in.view, now, retry_refused=True, parked=parked)

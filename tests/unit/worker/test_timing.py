@@ -7,7 +7,6 @@ import pytest
 from ledger.project import GrantRow, Mark
 from tests.support.histories import NOON, after, grant
 from worker.timing import (
-    PARKED_DELAYS_S,
     RETRY_DELAYS_S,
     WRITE_AHEAD,
     judged_now,
@@ -42,12 +41,14 @@ def row(
 def test_waits_after_weather_grow_to_a_minute_and_are_spread_by_a_quarter() -> None:
     waits = [retry_delay(failures, 0).total_seconds() for failures in range(1, 12)]
     assert waits == [*RETRY_DELAYS_S, *[60] * 4]
-    assert retry_delay(1, 0.999).total_seconds() == pytest.approx(1.25, abs=0.001)
+    assert retry_delay(1, 0.999).total_seconds() == pytest.approx(0.75, abs=0.001)
 
 
-def test_waits_after_a_refusal_grow_to_a_quarter_of_an_hour() -> None:
-    waits = [parked_delay(refusals).total_seconds() for refusals in range(1, 9)]
-    assert waits == [*PARKED_DELAYS_S, *[900] * 3]
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
+def test_nothing_that_failed_is_left_alone_for_longer_than_a_minute(jitter: float) -> None:
+    minute = timedelta(minutes=1)
+    assert minute * 0.75 <= parked_delay(jitter) <= minute
+    assert retry_delay(1_000, jitter) <= minute
 
 
 @pytest.mark.parametrize(
