@@ -14,7 +14,7 @@ import structlog
 
 from ledger.answer import exposed
 from ledger.codec import KINDS
-from ledger.errors import LedgerBusy, LedgerUnavailable
+from ledger.errors import LedgerBusy, LedgerMigrated, LedgerUnavailable
 from ledger.events import Intent
 from ledger.model import AccountId
 from ledger.store.feed import Bookmark, Seen
@@ -288,7 +288,10 @@ class Daemon:
         """Why this worker is not ready; empty when it is."""
         reasons: list[str] = []
         answered = self._feed.answered_at if self._feed is not None else None
-        if answered is None or self._shared.clock.now() - answered > SILENT_MAX:
+        away = self._feed.away if self._feed is not None else None
+        if isinstance(away, LedgerMigrated):
+            reasons.append(str(away))
+        elif answered is None or self._shared.clock.now() - answered > SILENT_MAX:
             reasons.append("the ledger does not answer")
         if self._door.departed is not None:
             reasons.append(f"{self._door.departed}; {HEALED_BY}")

@@ -68,6 +68,8 @@ class Feed:
         """
         self.answered_at: datetime | None = None
         """When the ledger last answered; None: never yet."""
+        self.away: LedgerUnavailable | None = None
+        """Why it does not answer; None: it does."""
         self._news = news
         self._clock = clock
         self._metrics = metrics
@@ -82,16 +84,15 @@ class Feed:
 
         `on_return`: the ledger answers again, and whoever waits for it need wait no longer.
         """
-        away = False
         while not stop.is_set():
             try:
                 await self.look(tell)
-                if away:
-                    away = False
+                if self.away is not None:
+                    self.away = None
                     log.info("ledger_returned")
                     on_return()
             except LedgerUnavailable as error:
-                away = self._behind = True
+                self.away, self._behind = error, True
                 self._metrics.ledger_errors.inc()
                 log.warning("ledger_unavailable", why=str(error))
                 await self._clock.sleep_until(self._clock.now() + AWAY_PAUSE, stop)
