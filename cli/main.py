@@ -29,6 +29,7 @@ COMMANDS = {
     "who-has-access": ("cli.who_has_access", "Who has access now, then, or as known then."),
     "history": ("cli.history", "Every event of a principal, account, policy or grant."),
     "expiring": ("cli.expiring", "What ends soon."),
+    "report": ("cli.report", "Who has access and who had it when, as one HTML page."),
     "status": ("cli.status", "What is exposed, stuck or refused; how accounts are kept."),
     "revoke": ("cli.revoke", "End access at once, and hold it."),
     "release": ("cli.release", "Lift a hold."),

@@ -24,7 +24,9 @@ SCHEMA_VERSION = 1
 FOLD_MIN = 8
 """Screen columns under which no column of a table is folded."""
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
+)
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~@])")
 _FORMULA = ("=", "+", "-", "@")
 

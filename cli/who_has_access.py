@@ -16,7 +16,8 @@ from cli.filters import Asked, filter_of
 from cli.instants import Moment
 from cli.options import MomentType, speaking, with_database, with_filters, with_output
 from cli.session import Session
-from ledger.answer import At, Between, When, state_during
+from cli.when import when_of
+from ledger.answer import When, state_during
 from ledger.permits import Asked as Permission
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def command(
     known_at = None if as_known_at is None else as_known_at.last
     question = Question(
         Asked(account, environment, team, principal, policy),
-        _when(session.now(), at, between, known_at),
+        when_of(session.now(), at, between, known_at),
         known_at,
         because,
         _permission(action, resource),
@@ -115,25 +116,6 @@ def _permission(action: str | None, resource: str | None) -> Permission | None:
         return Permission(action, resource)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-
-
-def _when(
-    now: datetime,
-    at: Moment | None,
-    between: tuple[Moment, Moment] | None,
-    known_at: datetime | None,
-) -> When:
-    if at is not None and between is not None:
-        raise click.UsageError("give --at or --between, not both")
-    if between is not None:
-        first, last = between
-        end = last.end or last.start
-        if end <= first.start:
-            raise click.UsageError("--between A B: B must lie after A")
-        return Between(first.start, end)
-    if at is None:
-        return At(known_at or now)
-    return At(at.start) if at.end is None else Between(at.start, at.end)
 
 
 async def _answer(ledger: "Ledger", question: Question) -> Answer:

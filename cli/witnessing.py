@@ -5,7 +5,6 @@ what is written is there whole or as it was before.
 """
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from cli.environment import CHECKPOINT_FILE, CHECKPOINT_KEY
 from cli.exits import Exit, Stop
 from cli.session import Session
+from cli.whole_files import write_whole
 from ledger.checkpoint import (
     NOTE_BYTES_MAX,
     CheckpointRefused,
@@ -171,17 +171,7 @@ def write_note(path: Path, note: Note) -> None:
     with suppress(FileNotFoundError):
         if path.read_bytes() == content:
             return
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.absolute().parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # it is for everybody to read
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    write_whole(path, content)  # it is for everybody to read
 
 
 def write_new_key(path: Path, text: str) -> None:
