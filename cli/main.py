@@ -40,6 +40,7 @@ COMMANDS = {
     "verify": ("cli.verify", "Recompute the hash chain."),
     "checkpoint": ("cli.checkpoint", "Sign what the ledger is now, for keeping elsewhere."),
     "export": ("cli.export", "Every event of a period, to be verified without us."),
+    "schema": ("cli.schema", "Print the JSON Schema of the YAML files, for editors."),
     "migrate": ("cli.migrate", "Make the ledger, or bring it to this version."),
     "config": ("cli.config_show", "Show each setting and where it comes from."),
     "demo": ("cli.demo", "The main job on this machine, in 20 seconds."),

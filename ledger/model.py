@@ -25,13 +25,13 @@ Team = NewType("Team", str)
 Enforcement = Literal["aws", "daemon"]
 """Who ends a temporary grant: AWS by a date in the document, or only the worker's removal."""
 
-_ACCOUNT = re.compile(r"[0-9]{12}\Z")
+ACCOUNT = re.compile(r"[0-9]{12}\Z")
 _NAME = re.compile(r"[\w+=,.@-]+\Z", re.ASCII)
 
 
 def account_id(text: str) -> AccountId:
     """`text` as an account id; ValueError unless it is exactly twelve ASCII digits."""
-    if not _ACCOUNT.match(text):
+    if not ACCOUNT.match(text):
         raise ValueError(f"account id {text!r} is not 12 digits")
     return AccountId(text)
 

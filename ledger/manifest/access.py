@@ -19,9 +19,9 @@ PERMANENT, TEMPORARY = "permanent-access", "temporary-access"
 TICKET_MAX = 256
 ENDS = ("expiration_date", "expires_at", "duration")
 
-_TARGETS = (("environment", "environments"), ("grant", "grants"))
+TARGETS = (("environment", "environments"), ("grant", "grants"))
 _KIND_PAIRS = tuple((kind.singular_key, kind.plural_key) for kind in PRINCIPAL_KINDS.values())
-_WHO_AND_WHERE = tuple(key for pair in (*_KIND_PAIRS, *_TARGETS) for key in pair)
+_WHO_AND_WHERE = tuple(key for pair in (*_KIND_PAIRS, *TARGETS) for key in pair)
 KEYS = {
     PERMANENT: ("description", *_WHO_AND_WHERE),
     TEMPORARY: ("description", *_WHO_AND_WHERE, *ENDS, "starts_at", "ticket"),
@@ -77,8 +77,8 @@ def _entry(sheet: Sheet, node: Node, section: str, settings: Settings) -> Entry 
         _unknown_keys(sheet, mapping, section)
     temporary = section == TEMPORARY
     principals = _principals(sheet, mapping, settings, temporary=temporary)
-    environments, environment_key = _names(sheet, mapping, *_TARGETS[0], "environment")
-    policies, policy_key = _names(sheet, mapping, *_TARGETS[1], "policy")
+    environments, environment_key = _names(sheet, mapping, *TARGETS[0], "environment")
+    policies, policy_key = _names(sheet, mapping, *TARGETS[1], "policy")
     when = _when(sheet, mapping, settings) if temporary else _ALWAYS
     ticket, description = _ticket(sheet, pairs), sheet.text(pairs.get("description"))
     if when is None or len(sheet.desk.found) > errors_before:

@@ -18,10 +18,10 @@ from ledger.model import Account, AccountId, Settings, Team, account_id
 SECTION = "aws-accounts"
 KEYS = ("id", "deployer_role", "external_id", "source_identity")
 
-_EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}\Z", re.ASCII)
+EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}\Z", re.ASCII)
 """As STS's AssumeRole takes it (botocore's service model)."""
 
-_SOURCE_IDENTITY = re.compile(r"[\w+=,.@-]{2,64}\Z", re.ASCII)
+SOURCE_IDENTITY = re.compile(r"[\w+=,.@-]{2,64}\Z", re.ASCII)
 """The same of its SourceIdentity."""
 
 
@@ -113,7 +113,7 @@ def _external_id(sheet: Sheet, pair: Pair) -> str | None:
     scalar: Scalar | None = sheet.scalar(pair)
     if scalar is None:
         return None
-    if not _EXTERNAL_ID.match(scalar.text):
+    if not EXTERNAL_ID.match(scalar.text):
         message = "`external_id` is not one that AWS takes"
         sheet.error(scalar, "external-id", message, "2 to 1224 letters, digits and +=,.@:/_-")
         return None
@@ -124,7 +124,7 @@ def _source_identity(sheet: Sheet, pair: Pair) -> str | None:
     scalar: Scalar | None = sheet.scalar(pair)
     if scalar is None:
         return None
-    if not _SOURCE_IDENTITY.match(scalar.text):
+    if not SOURCE_IDENTITY.match(scalar.text):
         message = "`source_identity` is not one that AWS takes"
         sheet.error(scalar, "source-identity", message, "2 to 64 letters, digits and +=,.@_-")
         return None

@@ -37,7 +37,7 @@ CONSENT_MAX = 256
 RESERVED = "iam-ledger-"
 """What is made for one grant is called by, with the grant's id behind it."""
 
-_MANAGED = re.compile(r"arn:aws:iam::aws:policy/(?:[\w+=,.@-]+/)*[\w+=,.@-]+\Z", re.ASCII)
+MANAGED = re.compile(r"arn:aws:iam::aws:policy/(?:[\w+=,.@-]+/)*[\w+=,.@-]+\Z", re.ASCII)
 _FOREIGN = re.compile(r"[^A-Za-z0-9_+=,@-]")
 _NO_REASONS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n"})
 
@@ -192,7 +192,7 @@ def _managed(sheet: Sheet, mapping: Mapping) -> dict[str, Scalar]:
 
 def _check_managed(arn: str) -> None:
     check_partition(arn)
-    if not _MANAGED.match(arn):
+    if not MANAGED.match(arn):
         raise Unreadable(
             "managed-policy",
             f"`{arn}` is no policy that AWS manages",

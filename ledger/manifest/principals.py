@@ -62,6 +62,17 @@ def read_principal(
     return Named(_principal(facts, "/", name), address=text.casefold())
 
 
+def written_as(facts: KindFacts) -> str:
+    """Every way to write one of that kind, as a pattern: a name, path/name, an ARN, an address.
+
+    Wider than `read_principal` where a pattern cannot tell; never narrower.
+    """
+    name, step = r"[\w+=,.@-]+", r"(?:[\w+=,.@-]+/)"
+    alone = r"[\w+=,.-]+" + (r"(?:@[^@\s/]+)?" if facts.email_allowed else "")
+    arn = rf"arn:aws:iam::[0-9]{{12}}:{facts.kind.value}/{step}*{name}"
+    return rf"^(?:{alone}|/?{step}+{name}|/{name}|{arn})$"
+
+
 def _principal(facts: KindFacts, path: str, name: str) -> Principal:
     try:
         principal = Principal(facts.kind, name, path)

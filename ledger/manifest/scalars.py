@@ -16,17 +16,20 @@ YEAR_MIN, YEAR_MAX = 2000, 2999
 OFFSET_MAX_MINUTES = 14 * 60
 """The Line Islands' +14:00 is the farthest from UTC that any place is."""
 
-_DURATION = re.compile(r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,8})m)?\Z")
-_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})\Z")
-_INSTANT = re.compile(
+DURATION = re.compile(r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,8})m)?\Z")
+DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})\Z")
+_DAY_AND_TIME = (
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]+)?)?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})?\Z"
 )
+_OFFSET = r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+INSTANT = re.compile(rf"{_DAY_AND_TIME}{_OFFSET}\Z")
+_PERHAPS_INSTANT = re.compile(rf"{_DAY_AND_TIME}{_OFFSET}?\Z")
+"""So that what only lacks its zone is told just that."""
 
 
 def duration_seconds(text: str, key: str) -> int:
     """`1d2h30m` in seconds of elapsed time (a day is 24 hours)."""
-    found = _DURATION.match(text)
+    found = DURATION.match(text)
     if found is None or not text:
         raise Unreadable(
             "duration",
@@ -52,10 +55,10 @@ def duration_text(seconds: int) -> str:
 
 
 def calendar_day(text: str, key: str) -> date:
-    found = _DATE.match(text)
+    found = DATE.match(text)
     if found is None:
         hint = "write YYYY-MM-DD, as 2030-01-31"
-        if _INSTANT.match(text):
+        if _PERHAPS_INSTANT.match(text):
             hint = "for an instant use `expires_at`, or write the day alone"
         raise Unreadable("date", f"`{key}` is {text}, which is no date", hint)
     year, month, day = (int(part) for part in found.groups())
@@ -70,10 +73,10 @@ def calendar_day(text: str, key: str) -> date:
 
 def instant(text: str, key: str) -> datetime:
     """RFC 3339 with its zone, seconds optional, in UTC with the fraction cut down."""
-    found = _INSTANT.match(text)
+    found = _PERHAPS_INSTANT.match(text)
     if found is None:
         hint = "write it as 2030-01-31T14:30Z"
-        if _DATE.match(text):
+        if DATE.match(text):
             hint = f"write a time and zone too, as {text}T14:30Z"
         raise Unreadable("instant", f"`{key}` is {text}, which is no instant", hint)
     day_text, hour, minute, second, zone = found.groups()

@@ -20,10 +20,18 @@ SECTION = "settings"
 TEMPORARY_DAYS_MAX = 3_650
 PATTERNS_MAX = 1_000
 POLICY_PATH_MAX = 512
+REVOCATIONS_MAX = {"count": 1_000_000, "percent": 100}
+"""Key of `max_revocations` -> the most it takes."""
+CHOICES = {
+    "user_names": ("local-part", "email"),
+    "drift": ("warn", "repair"),
+    "dangerous": ("warn", "refuse"),
+}
+"""Key -> the values it takes, the default first."""
 
-_POLICY_PATH = re.compile(r"/(?:[A-Za-z0-9.,+@=_-]+/)+\Z")
-_PATTERN = re.compile(r"[\w+=,.@/*?-]+\Z", re.ASCII)
-_ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*\Z")
+POLICY_PATH = re.compile(r"/(?:[A-Za-z0-9.,+@=_-]+/)+\Z")
+PATTERN = re.compile(r"[\w+=,.@/*?-]+\Z", re.ASCII)
+ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*\Z")
 _MACHINE_ZONES = ("localtime", "posixrules", "Factory", "posix/", "right/")
 """Names under which a machine keeps its own zone, or one that counts leap seconds."""
 
@@ -57,7 +65,7 @@ def _policy_path(sheet: Sheet, pair: Pair) -> dict[str, Any]:
     scalar = sheet.scalar(pair)
     if scalar is None:
         return {}
-    if not _POLICY_PATH.match(scalar.text) or len(scalar.text) > POLICY_PATH_MAX:
+    if not POLICY_PATH.match(scalar.text) or len(scalar.text) > POLICY_PATH_MAX:
         raise Unreadable(
             "policy-path",
             f"`policy_path` is {scalar.text}, which is no path of its own in IAM",
@@ -86,7 +94,7 @@ def _time_zone(sheet: Sheet, pair: Pair) -> dict[str, Any]:
 
 
 def _known_zone(name: str) -> bool:
-    if not _ZONE.match(name) or name.startswith(_MACHINE_ZONES):
+    if not ZONE.match(name) or name.startswith(_MACHINE_ZONES):
         return False
     try:
         ZoneInfo(name)
@@ -117,10 +125,9 @@ def _max_revocations(sheet: Sheet, pair: Pair) -> dict[str, Any]:
     mapping = sheet.mapping(pair.value, "`max_revocations`")
     if mapping is None:
         return {}
-    ceilings = {"count": 1_000_000, "percent": 100}
-    sheet.only_keys(mapping, tuple(ceilings))
+    sheet.only_keys(mapping, tuple(REVOCATIONS_MAX))
     found = {}
-    for name, most in ceilings.items():
+    for name, most in REVOCATIONS_MAX.items():
         scalar = sheet.scalar(mapping.pairs[name]) if name in mapping.pairs else None
         if scalar is None:
             continue
@@ -143,7 +150,7 @@ def _patterns(sheet: Sheet, pair: Pair) -> dict[str, Any]:
         if scalar is None:
             continue
         kind, slash, rest = scalar.text.partition("/")
-        if kind not in PRINCIPAL_KINDS or not slash or not _PATTERN.match(rest):
+        if kind not in PRINCIPAL_KINDS or not slash or not PATTERN.match(rest):
             kinds = ", ".join(f"{kind}/…" for kind in PRINCIPAL_KINDS)
             message = f"`{scalar.text}` (in `{pair.key.text}`) is no pattern of principals"
             hint = f"write {kinds}, with `*` for any characters"
@@ -158,10 +165,10 @@ _READERS: dict[str, Callable[[Sheet, Pair], dict[str, Any]]] = {
     "policy_path": _policy_path,
     "max_temporary_days": _max_temporary_days,
     "time_zone": _time_zone,
-    "user_names": _one_of(("local-part", "email")),
-    "drift": _one_of(("warn", "repair")),
-    "dangerous": _one_of(("warn", "refuse")),
+    **{key: _one_of(values) for key, values in CHOICES.items()},
     "max_revocations": _max_revocations,
     "managed_principals": _patterns,
     "protected_principals": _patterns,
 }
+
+KEYS = tuple(_READERS)

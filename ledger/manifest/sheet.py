@@ -21,7 +21,7 @@ NAME_MAX = 128
 _REFUSED = re.compile(f"{UNSHOWABLE.pattern}|\t")
 """Tabs too: YAML takes them in some places, and its parsers do not agree in which."""
 
-_NAME = re.compile(r"[\w.:/=+@-](?:[\w .:/=+@-]*[\w.:/=+@-])?\Z")
+NAME = re.compile(r"[\w.:/=+@-](?:[\w .:/=+@-]*[\w.:/=+@-])?\Z")
 """What AWS takes as a tag's value (teams and policies are tags), without spaces at the ends."""
 
 
@@ -142,7 +142,7 @@ def check_name(text: str, what: str) -> None:
     """Unreadable unless `text` can name `what`: a team, an environment or a policy."""
     if len(text) > NAME_MAX:
         raise Unreadable("name", f"the name of {what} is longer than {NAME_MAX} characters")
-    if not _NAME.match(text):
+    if not NAME.match(text):
         raise Unreadable(
             "name",
             f"`{text}` cannot name {what}",

@@ -29,9 +29,9 @@ _ELEMENTS = {
     "resources": "Resource",
     "not_resources": "NotResource",
 }
-_SID = re.compile(r"[A-Za-z0-9]{1,128}\Z")
-_ACTION = re.compile(r"(?:\*|[A-Za-z0-9-]+:[A-Za-z0-9*?_-]+)\Z")
-_RESOURCE = re.compile(r"(?:\*|arn:\S.*)\Z", re.DOTALL)
+SID = re.compile(r"[A-Za-z0-9]{1,128}\Z")
+ACTION = re.compile(r"(?:\*|[A-Za-z0-9-]+:[A-Za-z0-9*?_-]+)\Z")
+RESOURCE = re.compile(r"(?:\*|arn:\S[\S\s]*)\Z")
 _FOREIGN = re.compile(r"[^\t\n\r\x20-\xff]")
 """What IAM refuses in a document (botocore's service model, policyDocumentType)."""
 
@@ -116,7 +116,7 @@ def _sid(sheet: Sheet, pair: Pair, seen: dict[str, Scalar]) -> str | None:
     scalar = sheet.scalar(pair)
     if scalar is None:
         return None
-    if not _SID.match(scalar.text):
+    if not SID.match(scalar.text):
         message = f"`sid` is {scalar.text}"
         sheet.error(scalar, "sid", message, "letters and digits only (A-Z, a-z, 0-9)")
         return None
@@ -140,10 +140,10 @@ def _effect(sheet: Sheet, pair: Pair) -> str | None:
 def _patterns(sheet: Sheet, pair: Pair, *, action: bool) -> list[str]:
     found = sheet.items(pair)
     for scalar in found:
-        if action and not _ACTION.match(scalar.text):
+        if action and not ACTION.match(scalar.text):
             message = f"`{scalar.text}` (in `{pair.key.text}`) is no action"
             sheet.error(scalar, "action", message, "write service:Action, as s3:GetObject, or *")
-        elif not action and not _RESOURCE.match(scalar.text):
+        elif not action and not RESOURCE.match(scalar.text):
             message = f"`{scalar.text}` (in `{pair.key.text}`) is no resource"
             sheet.error(scalar, "resource", message, "write an ARN, or *")
         else:

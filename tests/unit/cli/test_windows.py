@@ -1,6 +1,7 @@
 """Windows in their readers' words."""
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.support.builders import NOW, at, directory, manifest, permanent, temp
 UNTIL = "until 2026-03-02T13:00:00Z"
 
 
-def line(**end: object) -> DeclaredGrant:
+def line(**end: Any) -> DeclaredGrant:
     """The one line of a directory that says so."""
     files = directory(windows=[temporary(**end)]) if end else directory(standing=[permanent("ana")])
     (found,) = manifest(files).grants
