@@ -121,7 +121,7 @@ async def _run(session: Session, settings: "WorkerSettings", seal: sealing.Seal 
                 ) as gate:
                     shared = Shared(
                         ledger=door,
-                        gate=SettledGate(PacedGate(gate, clock, random.random), clock.now),
+                        gate=SettledGate(PacedGate(gate, clock, random.random, metrics), clock.now),
                         clock=clock,
                         metrics=metrics,
                         settings=settings,

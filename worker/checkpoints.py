@@ -73,6 +73,7 @@ class Checkpoints:
         self.remembered = Witness("that this worker made", made.checkpoint, key)
         self.metrics.history_broken.set(0)
         self.metrics.checkpoint_position.set(made.checkpoint.size)
+        self.metrics.checkpoint_at.set(self.clock.now().timestamp())
         if self.publish is None:
             return
         try:

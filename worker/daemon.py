@@ -12,7 +12,6 @@ from typing import get_args
 
 import structlog
 
-from ledger.answer import exposed
 from ledger.codec import KINDS
 from ledger.errors import LedgerBusy, LedgerMigrated, LedgerUnavailable
 from ledger.events import Intent
@@ -26,7 +25,8 @@ from worker.http import serving
 from worker.keeper import Keeper, Shared
 from worker.leases import Leases
 from worker.ledger_door import LedgerDoor
-from worker.timing import OFFSET_GRANTING_MAX_S
+from worker.tally import tell
+from worker.timing import OFFSET_GRANTING_MAX_S, judged_now
 
 log = structlog.get_logger()
 
@@ -348,27 +348,19 @@ class Daemon:
             lambda: sum(1 for k in self._keepers.values() if k.status.failures_in_a_row)
         )
         metrics.additions_stopped.set_function(lambda: self._door.departed is not None)
-        metrics.exposed.set_function(lambda: self._count("exposed"))
-        metrics.overdue.set_function(lambda: self._count("overdue"))
-        metrics.stuck.set_function(lambda: self._count("stuck"))
-        metrics.refused.set_function(lambda: self._count("refused"))
+        metrics.ready.set_function(lambda: not self.unready())
+        metrics.ledger_answered.set_function(self._ledger_answered)
         metrics.oldest_observation.set_function(self._oldest_observation)
         metrics.clock_offset.set_function(lambda: self._shared.gate.clock_offset_s() or 0.0)
+        metrics.before_scrape = self._tally
 
-    def _count(self, what: str) -> int:
-        """Grants of all accounts, by what is wrong with them now."""
-        number = 0
-        for keeper in self._keepers.values():
-            now = keeper.now()
-            for row in keeper.status.rows:
-                match what:
-                    case "exposed":
-                        number += exposed(row, now)
-                    case "overdue":
-                        number += row.owed(now)
-                    case _:
-                        number += row.trouble is not None and row.trouble.kind == what
-        return number
+    def _tally(self) -> None:
+        now = judged_now(self._shared.clock.now(), self._shared.gate.clock_offset_s())
+        tell(self._shared.metrics, [k.status.census for k in self._keepers.values()], now)
+
+    def _ledger_answered(self) -> float:
+        answered = self._feed.answered_at if self._feed is not None else None
+        return answered.timestamp() if answered is not None else 0.0
 
     def _oldest_observation(self) -> float:
         never = datetime.fromtimestamp(0, UTC)

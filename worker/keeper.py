@@ -21,6 +21,7 @@ from ledger.project import GrantRow
 from ledger.state import AccountView
 from ledger.store.leases import Fence
 from worker.account import AwsAccount
+from worker.census import NOTHING, Census, count
 from worker.clock import Clock
 from worker.errors import AccountClosed
 from worker.evidence import Appending, Evidence
@@ -88,7 +89,8 @@ class Status:
     last_error: str | None = None
     next_try_at: datetime | None = None
     failures_in_a_row: int = 0
-    rows: tuple[GrantRow, ...] = ()
+    census: Census = NOTHING
+    """Of what its view said last."""
 
 
 class Keeper:
@@ -210,7 +212,7 @@ class Keeper:
     def _ended(self, outcome: Outcome, started: datetime) -> datetime:
         now = self.now()
         self._view = outcome.view
-        self.status.rows = outcome.view.rows
+        self.status.census = count(outcome.view, now)
         self.status.last_pass_at = now
         self._shared.metrics.last_pass.set(now.timestamp())
         if outcome.observed:
@@ -240,7 +242,7 @@ class Keeper:
         wake_at = self._failed(f"{error.code}: {error.message}", None)
         try:
             view = await self._context.read_view()
-            self.status.rows = view.rows
+            self.status.census = count(view, self.now())
             if view.way_in is not None:
                 telling = Pass(self._context, self._shared.gate.account(view.way_in), view)
                 await telling.tell_stuck(error, row=None, policy=None)

@@ -4,11 +4,15 @@ Born at zero, so that alerts can tell "none" from "never". No principal, ARN or 
 label: those stand in the log and the ledger.
 """
 
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
+from worker.census import Class
 from worker.deciding.plan import Reason
 
 NAMESPACE = "iam_ledger"
@@ -18,10 +22,14 @@ LATENESS_BUCKETS_S = (
 )  # fmt: skip
 """A bound on each promise (1 s, 5 s, 60 s), and hours, so that an outage is measured too."""
 
-ENFORCEMENTS = ("aws", "daemon", "none")
+ENFORCEMENTS: tuple[Class, ...] = ("aws", "daemon", "none")
 """`none`: permanent access that was revoked."""
 
-OUTCOMES = ("ok", "busy", "unanswered", "refused")
+EXPOSED = ("true", "false")
+
+KINDS_OF_CALL = ("read", "write")
+
+OUTCOMES = ("ok", "throttled", "busy", "unanswered", "refused")
 
 OPERATIONS = (
     "AssumeRole",
@@ -63,11 +71,28 @@ OPERATIONS = (
 )
 
 
+class _BeforeAll(Collector):
+    """Registered first, so that what is counted at a scrape is counted once for all its gauges."""
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        self._told = told
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        self._told()
+        return ()
+
+
 class Metrics:
     """One set per process; tests make their own with a registry of their own."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self.before_scrape: Callable[[], None] = lambda: None
+        """Sets the gauges that are counted, not kept."""
+        self.registry.register(_BeforeAll(self._count))
         self._access()
         self._accounts()
         self._calls()
@@ -90,11 +115,39 @@ class Metrics:
             "Grants past their end or revoked, not confirmed removed, not yet denied by AWS.",
         )
         self.overdue = self._gauge(
-            "grants_overdue", "Grants past their end or revoked, not confirmed removed."
+            "grants_overdue",
+            "Grants past their end or revoked, not confirmed removed; exposed or not.",
+            "enforcement",
+            "exposed",
+        )
+        self.oldest_overdue = self._gauge(
+            "oldest_overdue_timestamp_seconds",
+            "When the one that is overdue longest should have been gone, Unix time; 0: none is.",
+            "enforcement",
+            "exposed",
+        )
+        self.next_end = self._gauge(
+            "next_end_timestamp_seconds", "When access ends next, Unix time; 0: no end in sight."
+        )
+        self.standing = self._gauge(
+            "grants_standing", "Grants of which something stands in AWS.", "enforcement"
         )
         self.stuck = self._gauge("grants_stuck", "Grants with a step that does not get done.")
         self.refused = self._gauge(
             "grants_refused", "Grants that the account's own numbers forbid."
+        )
+        self.missing = self._gauge(
+            "grants_missing", "Grants whose access somebody else took away; `retry` gives it again."
+        )
+        self._steps()
+
+    def _steps(self) -> None:
+        self.grant_lateness = Histogram(
+            "grant_lateness_seconds",
+            "From when access was to stand to AWS's first confirmation that it does.",
+            buckets=LATENESS_BUCKETS_S,
+            namespace=NAMESPACE,
+            registry=self.registry,
         )
         self.steps = self._counter(
             "steps",
@@ -107,6 +160,15 @@ class Metrics:
         self.accounts = self._gauge("accounts", "Accounts that this worker keeps.")
         self.accounts_failing = self._gauge(
             "accounts_failing", "Accounts whose last pass did not end well."
+        )
+        self.accounts_stuck = self._gauge(
+            "accounts_stuck", "Accounts that cannot be entered, or not be kept as the ledger says."
+        )
+        self.policies_stuck = self._gauge(
+            "policies_stuck", "Customer-managed policies, by account, that cannot be written."
+        )
+        self.accounts_throttled = self._gauge(
+            "accounts_throttled", "Accounts in which AWS has throttled us within a minute."
         )
         self.shards = self._gauge(
             "shards", "Parts of the accounts, of 64, that this worker keeps; 64 where it is alone."
@@ -130,12 +192,20 @@ class Metrics:
             namespace=NAMESPACE,
             registry=self.registry,
         )
+        self.pace_waited = self._counter(
+            "pace_waited_seconds", "Time that calls have waited for their account's pace.", "kind"
+        )
         self.clock_offset = self._gauge(
             "clock_offset_seconds", "AWS's clock less ours, by the Date header; 0 before any."
         )
 
     def _ledger(self) -> None:
         self.head = self._gauge("ledger_head_position", "The newest position that was seen.")
+        self.ready = self._gauge("ready", "1 while /readyz says so.")
+        self.ledger_answered = self._gauge(
+            "ledger_answered_timestamp_seconds",
+            "When the ledger last answered whoever follows it, Unix time; 0 before that.",
+        )
         self.ledger_errors = Counter(
             "ledger_errors",
             "Times the database did not answer the worker.",
@@ -145,6 +215,10 @@ class Metrics:
         self.checkpoint_position = self._gauge(
             "checkpoint_position", "The newest position that this worker signed; 0 before any."
         )
+        self.checkpoint_at = self._gauge(
+            "checkpoint_timestamp_seconds",
+            "When this worker last signed a checkpoint, Unix time; 0 before any.",
+        )
         self.history_broken = self._gauge(
             "history_broken", "1 while the ledger departs from what was signed before."
         )
@@ -153,8 +227,8 @@ class Metrics:
             "1 from when the ledger was found to be another than was followed, to the restart.",
         )
 
-    def _gauge(self, name: str, about: str) -> Gauge:
-        return Gauge(name, about, namespace=NAMESPACE, registry=self.registry)
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(name, about, labels, namespace=NAMESPACE, registry=self.registry)
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(name, about, labels, namespace=NAMESPACE, registry=self.registry)
@@ -162,6 +236,12 @@ class Metrics:
     def _born_at_zero(self) -> None:
         for enforcement in ENFORCEMENTS:
             self.lateness.labels(enforcement)
+            self.standing.labels(enforcement)
+            for exposed in EXPOSED:
+                self.overdue.labels(enforcement, exposed)
+                self.oldest_overdue.labels(enforcement, exposed)
+        for kind in KINDS_OF_CALL:
+            self.pace_waited.labels(kind)
         for result in ("done", "failed"):
             self.passes.labels(result)
         for reason in get_args(Reason):
@@ -172,6 +252,9 @@ class Metrics:
             self.call_seconds.labels(operation)
             for outcome in OUTCOMES:
                 self.calls.labels(operation, outcome)
+
+    def _count(self) -> None:
+        self.before_scrape()
 
     def on_call(self, operation: str, outcome: str, seconds: float) -> None:
         """Counts one call to AWS; KeyError for a name that is not in the closed lists."""

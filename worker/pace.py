@@ -23,6 +23,7 @@ from worker.account import (
     SourceDocument,
 )
 from worker.errors import AwsError, AwsThrottled
+from worker.metrics import Metrics
 
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ class Pace:
     def wait_s(self, now: datetime, *, urgent: bool = False) -> float:
         """How long a call has to wait; 0: it may go at once."""
         self._fill(now)
-        if urgent and not self._wary(now):
+        if urgent and not self.wary(now):
             return 0.0
         asked_s = (self._not_before - now).total_seconds() if self._not_before else 0.0
         own_s = (1 - self._tokens) / self.rate
@@ -95,7 +96,8 @@ class Pace:
         if retry_after_s is not None:
             self._not_before = now + timedelta(seconds=retry_after_s)
 
-    def _wary(self, now: datetime) -> bool:
+    def wary(self, now: datetime) -> bool:
+        """Whether AWS has said lately that it is too much."""
         return self._throttled_at is not None and now - self._throttled_at < WARY
 
     def _fill(self, now: datetime) -> None:
@@ -119,6 +121,8 @@ class Paces:
 
     clock: Sleeping
     random: Callable[[], float]
+    on_wait: Callable[[str, float], None]
+    """(kind of call, seconds) of each wait."""
     reads: Pace = field(default_factory=lambda: Pace(READS))
     writes: Pace = field(default_factory=lambda: Pace(WRITES))
 
@@ -132,9 +136,9 @@ class Paces:
         if wait_s:
             held_up = True
             jitter_s = self.random() / pace.rate / 4
-            await self.clock.sleep_until(
-                self.clock.now() + timedelta(seconds=min(WAIT_MAX_S, wait_s + jitter_s))
-            )
+            wait_s = min(WAIT_MAX_S, wait_s + jitter_s)
+            self.on_wait("write" if pace is self.writes else "read", wait_s)
+            await self.clock.sleep_until(self.clock.now() + timedelta(seconds=wait_s))
         calls = 1
 
         def count(number: int) -> None:
@@ -250,15 +254,37 @@ class _Gate(Protocol):
 class PacedGate:
     """A gate behind which every account has a pace of its own."""
 
-    def __init__(self, gate: _Gate, clock: Sleeping, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        gate: _Gate,
+        clock: Sleeping,
+        random: Callable[[], float],
+        metrics: Metrics | None = None,
+    ) -> None:
+        """`metrics`: None where nobody asks."""
         self._gate = gate
         self._clock = clock
         self._random = random
+        self._metrics = metrics
         self._paces: dict[AccountId, Paces] = {}
+        if metrics is not None:
+            metrics.accounts_throttled.set_function(self.throttled)
 
     def account(self, entry: Account) -> PacedAccount:
-        paces = self._paces.setdefault(entry.account, Paces(self._clock, self._random))
+        paces = self._paces.setdefault(
+            entry.account, Paces(self._clock, self._random, self._waited)
+        )
         return PacedAccount(self._gate.account(entry), paces)
+
+    def throttled(self) -> int:
+        """Accounts in which AWS has said lately that it is too much."""
+        now = self._clock.now()
+        both = ((paces.reads, paces.writes) for paces in self._paces.values())
+        return sum(any(pace.wary(now) for pace in paces) for paces in both)
+
+    def _waited(self, kind: str, seconds: float) -> None:
+        if self._metrics is not None:
+            self._metrics.pace_waited.labels(kind).inc(seconds)
 
     def clock_offset_s(self) -> float | None:
         return self._gate.clock_offset_s()

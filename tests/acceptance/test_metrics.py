@@ -18,6 +18,21 @@ UNMOVED = {
     "iam_ledger_checkpoint_position": (
         "the run has no key to sign with; moved in tests/integration/test_worker_checkpoints.py"
     ),
+    "iam_ledger_checkpoint_timestamp_seconds": (
+        "the run has no key to sign with; moved in tests/integration/test_worker_checkpoints.py"
+    ),
+    "iam_ledger_grants_missing": (
+        "nobody takes anything away in the run; counted in tests/unit/worker/test_tally.py"
+    ),
+    "iam_ledger_policies_stuck": (
+        "every policy can be written in the run; counted in tests/unit/worker/test_tally.py"
+    ),
+    "iam_ledger_accounts_stuck": (
+        "every account can be entered in the run; counted in tests/unit/worker/test_tally.py"
+    ),
+    "iam_ledger_pace_waited_seconds": (
+        "nobody is called that often in the run; counted in tests/unit/worker/test_pace.py"
+    ),
     "iam_ledger_history_broken": (
         "nobody forges history in the run; moved in tests/integration/test_worker_checkpoints.py"
     ),

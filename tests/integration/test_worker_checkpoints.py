@@ -64,6 +64,7 @@ async def test_one_is_made_at_once_and_then_every_ten_minutes_until_the_end(desk
     await desk.clock.advance(minutes=29)
     minutes = [(now - NOON).total_seconds() / 60 for _, now in desk.signing.asked]
     assert minutes == [0, 10, 20]
+    assert desk.sample("checkpoint_timestamp_seconds") == NOON.timestamp() + 20 * 60
     stop.set()
     await desk.clock.settle()
     assert running.done()

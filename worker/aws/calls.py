@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from worker.aws.errors import FAILURES, named
 from worker.aws.offset import ClockOffset
 from worker.clock import Clock, steady_s
-from worker.errors import AwsBusy, AwsError, AwsUnanswered
+from worker.errors import AwsBusy, AwsError, AwsThrottled, AwsUnanswered
 
 log = structlog.get_logger()
 
@@ -66,5 +66,5 @@ class Caller:
 
 def _outcome(failure: AwsError) -> str:
     if isinstance(failure, AwsBusy):
-        return "busy"
+        return "throttled" if isinstance(failure, AwsThrottled) else "busy"
     return "unanswered" if isinstance(failure, AwsUnanswered) else "refused"

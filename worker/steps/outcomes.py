@@ -20,6 +20,7 @@ from worker.steps.attaching import droppable
 from worker.steps.parts import found_parts
 from worker.steps.passing import Pass, hangs_on, retried_at
 from worker.steps.removing import take_away
+from worker.timing import write_from
 
 log = structlog.get_logger()
 
@@ -52,7 +53,12 @@ async def record_applied(
         principal_id=state.unique_id,
     )
     await now_in.record(event, cause=_cause(row, defined, now_in.view.drift))
-    now_in.context.metrics.steps.labels(reason).inc()
+    metrics = now_in.context.metrics
+    metrics.steps.labels(reason).inc()
+    if row.applied is None and answers:
+        wanted_at = max(write_from(row), row.granted.at)
+        late_s = (event.confirmed_at - wanted_at).total_seconds()
+        metrics.grant_lateness.observe(max(0.0, late_s))
     log.info(
         "access_given",
         grant=row.grant.id,

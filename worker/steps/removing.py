@@ -15,6 +15,7 @@ from ledger.events import Left, Made, Removed, ref
 from ledger.model import GrantId, Principal
 from ledger.project import GrantRow
 from worker.account import Answer
+from worker.census import class_of
 from worker.deciding.plan import Remove, Replaced, Waits, removal_of, who_first
 from worker.errors import AwsRefused
 from worker.steps.parts import found_parts
@@ -155,7 +156,7 @@ async def _record(
     )
     # Told before it is recorded: where the ledger is away, the record waits in memory.
     metrics = now_in.context.metrics
-    metrics.lateness.labels(_enforcement(row)).observe(lateness_us / 1_000_000)
+    metrics.lateness.labels(class_of(row)).observe(lateness_us / 1_000_000)
     metrics.steps.labels("end").inc()
     log.info(
         "access_removed",
@@ -167,12 +168,6 @@ async def _record(
         lateness_s=round(lateness_us / 1_000_000, 3),
     )
     await now_in.record(event, cause=newest_position(row))
-
-
-def _enforcement(row: GrantRow) -> str:
-    if not row.grant.temporary:
-        return "none"
-    return row.enforcement or "aws"
 
 
 async def delete_inline(now_in: Pass, principal: Principal, name: str) -> Answer:

@@ -10,6 +10,7 @@ from tests.support.fake_aws.account import FakeAws, FakeGate
 from tests.support.fake_aws.strict import Rate, Strictness
 from tests.support.fake_clock import FakeClock
 from worker.errors import AwsBusy
+from worker.metrics import Metrics
 from worker.pace import READS, WAIT_MAX_S, WRITES, Pace, PacedAccount, PacedGate
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -155,3 +156,22 @@ async def test_a_removal_goes_at_once_behind_any_number_of_additions() -> None:
     for number in range(20):
         await world.clock.run(world.way().delete_inline(ANA, f"p{number}"))
     assert world.clock.now() == now
+
+
+async def test_throttled_accounts_and_the_time_waited_are_counted() -> None:
+    world, metrics = World(), Metrics()
+    world.gate = PacedGate(FakeGate(world.aws), world.clock, lambda: 0.0, metrics)
+
+    def said(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"iam_ledger_{name}", labels)
+
+    await world.puts(BURST)
+    assert (said("accounts_throttled"), said("pace_waited_seconds_total", kind="write")) == (0, 0)
+    took_s = await world.puts(10)
+    assert said("pace_waited_seconds_total", kind="write") == pytest.approx(took_s)
+    assert said("pace_waited_seconds_total", kind="read") == 0
+    world.aws.fail("busy", account=PROD, at=1)
+    await world.puts(1)
+    assert said("accounts_throttled") == 1
+    await world.clock.advance(seconds=61)
+    assert said("accounts_throttled") == 0
