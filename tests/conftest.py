@@ -1,7 +1,12 @@
-"""Fixtures that every test may ask for by name, and how Hypothesis searches."""
+"""Fixtures that every test may ask for by name, how Hypothesis searches, who runs what."""
+
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.support.distribution import FilesInOrder
 
 pytest_plugins = [
     "tests.support.postgres",
@@ -22,3 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("simulation")
     group.addoption("--histories", type=int, default=0, help="how many tests/simulation plays")
     group.addoption("--first", type=int, default=0, help="the seed of the first of them")
+
+
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is nothing to distribute
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "FilesInOrder":
+    from tests.support.distribution import FilesInOrder
+
+    return FilesInOrder(config, log)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acceptance.story import Story, play
+from tests.support.distribution import unit_of
 from tests.support.moto_server import ENVIRONMENT, MotoServer
 from tests.support.processes import PROGRAM
 
@@ -75,4 +76,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whoever asks about the story or the demo runs where they are played, and once."""
     for item in items:
         if {"story", "demo"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("story"))
+            assert unit_of(item.nodeid) == "the story", (
+                f"{item.nodeid} would play it again: name its file in tests/support/distribution.py"
+            )

@@ -14,6 +14,7 @@ from ledger.errors import LedgerUnavailable
 from ledger.store import Ledger
 from tests.support.fake_aws.faults import Life
 from tests.support.fake_clock import Activity
+from tests.support.threadless import connect
 
 
 def _hurry(connection: Any, _record: object) -> None:
@@ -21,6 +22,10 @@ def _hurry(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=OFF")
     cursor.close()
+
+
+def _threadless(_dialect: object, _record: object, _args: Any, options: Any) -> None:
+    options["async_creator_fn"] = connect
 
 
 class WatchedLedger(Ledger):
@@ -41,6 +46,7 @@ class WatchedLedger(Ledger):
         self._activity = activity
 
         if url.get_backend_name() == "sqlite":
+            event.listen(self._engine.sync_engine, "do_connect", _threadless)
             event.listen(self._engine.sync_engine, "connect", _hurry)
 
     @asynccontextmanager
