@@ -59,6 +59,8 @@ class Stage:
     """moto's IAM backends, by account."""
     worker: "subprocess.Popen[bytes] | None" = None
     started: float = field(default_factory=monotonic)
+    slowest_s: float = 0.0
+    """How long the slowest command took here that waited for nobody."""
 
     @property
     def config(self) -> Path:
@@ -105,7 +107,10 @@ class Stage:
     def run(self, *arguments: str, ends_with: int = Exit.DONE) -> None:
         """Shows the command line, then what the command says; Astray when it ends otherwise."""
         self._show(arguments)
+        began = monotonic()
         done = self._finish(arguments, stdout=None)
+        if "--wait" not in arguments:
+            self.slowest_s = max(self.slowest_s, monotonic() - began)
         if done.returncode != ends_with:
             raise Astray(
                 f"`iam-ledger {arguments[0]}` ended with {done.returncode}, not {int(ends_with)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo import files
+from cli.demo import files, window_for
 from cli.demo.stage import Astray, Stage, heeding_sigterm, refuse_real_endpoints
 from cli.environment import Environment, hidden
 from cli.session import Session
@@ -123,6 +123,16 @@ def test_sigterm_ends_it_as_control_c_does_so_that_its_worker_is_stopped_too() -
 def test_what_does_not_come_within_its_time_is_an_error(stage: Stage) -> None:
     with pytest.raises(Astray, match="the removal did not happen within 0 s"):
         stage.wait_until(lambda: False, timedelta(milliseconds=50), "the removal")
+
+
+def test_where_commands_are_slow_the_window_is_long_enough_to_be_looked_at_all_the_same(
+    stage: Stage,
+) -> None:
+    with pytest.raises(Astray):
+        stage.run("status")
+    assert window_for(stage.slowest_s) >= timedelta(seconds=10 * stage.slowest_s) > timedelta()
+    assert window_for(0.5) == timedelta(seconds=8)
+    assert window_for(2.45) == timedelta(seconds=25)
 
 
 def test_a_worker_that_ends_badly_is_told_with_its_last_words(stage: Stage) -> None:
