@@ -6,11 +6,21 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.account_words import OF_THE_ACCOUNT, AccountWords
-from ledger.codec import KINDS, NEWEST, VERSION, kind_of, microseconds
+from ledger.codec import KINDS, NEWEST, VERSION, instant_of, kind_of, microseconds
 from ledger.envelope import Recorded
 from ledger.errors import ChainBroken, UnknownEvent
 from ledger.events import (
@@ -76,6 +86,22 @@ _TOO_NEW = (
     .order_by(events.c.position)
 )
 """Statements that every keeper asks are made once."""
+
+_DUE_AT = case(
+    (grants.c.revoked_at < grants.c.ends_at, grants.c.revoked_at), else_=grants.c.ends_at
+)
+_EXPOSED = func.coalesce(grants.c.enforcement, "") == "daemon"
+_OWING = (
+    select(grants.c.account, _EXPOSED.label("exposed"), func.min(_DUE_AT).label("due_at"))
+    .where(
+        grants.c.closed_position.is_(None),
+        or_(
+            grants.c.revoked_position.is_not(None),
+            grants.c.ends_at <= bindparam("now", type_=BigInteger),
+        ),
+    )
+    .group_by(grants.c.account, _EXPOSED)
+)
 
 
 async def read_intent(
@@ -267,6 +293,20 @@ async def accounts_to_keep(connection: AsyncConnection) -> tuple[AccountId, ...]
     found |= {key.account for key in _words(objects, Adopted)}
     found |= {row.account for row in owing}
     return tuple(AccountId(account) for account in sorted(found))
+
+
+async def owing(
+    connection: AsyncConnection, *, now: datetime
+) -> dict[AccountId, tuple[bool, datetime]]:
+    """The accounts in which a removal is due at `now`, by what is due first in each.
+
+    False: something of class `daemon`, which nobody but the worker ends; then since when.
+    """
+    found: dict[AccountId, tuple[bool, datetime]] = {}
+    for row in await connection.execute(_OWING, {"now": microseconds(now)}):
+        account, first = AccountId(row.account), (not row.exposed, instant_of(row.due_at))
+        found[account] = min(found.get(account, first), first)
+    return found
 
 
 async def closed_rows_of(

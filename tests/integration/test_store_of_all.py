@@ -16,17 +16,20 @@ from ledger.events import (
     Made,
     PolicyDefined,
     PolicyRetired,
+    Removed,
+    Revoked,
     SettingsChanged,
     ref,
 )
-from ledger.model import Account, AccountId, Policy, Team
+from ledger.model import Account, AccountId, Grant, Policy, Team
 from ledger.state import AccountView
 from ledger.store import Ledger
 from ledger.store.append import read_head
 from ledger.store.of_all import Kept, still_holds
-from ledger.store.views import ACCOUNTS_MAX, read_account, read_accounts
+from ledger.store.views import ACCOUNTS_MAX, owing, read_account, read_accounts
 from tests.support.histories import DEV, NOON, PROD, TEAM, after, grant
 from tests.support.ledgers import tampering
+from worker.timing import overdue
 
 pytestmark = pytest.mark.every_engine
 
@@ -161,3 +164,43 @@ async def test_many_accounts_cost_as_many_statements_as_one(ledger: Ledger) -> N
     async with ledger.reading() as connection:
         with pytest.raises(ValueError, match="at a time"):
             await read_accounts(connection, [*many, AccountId("999999999999")], kept)
+
+
+async def test_the_accounts_in_which_something_is_due_are_told_by_what_is_due_first(
+    ledger: Ledger,
+) -> None:
+    """As `worker.timing.overdue` orders the grants of one account."""
+    accounts = {name: AccountId(f"{number:012}") for number, name in enumerate("abcdefg")}
+
+    def one(where: str, number: int, hours: float | None) -> Grant:
+        ends = None if hours is None else after(hours)
+        return grant(f"{where * 15}{number}", account=accounts[where], ends=ends)
+
+    standing = {
+        "late": one("a", 1, 1),
+        "later": one("a", 2, 3),
+        "to come": one("a", 3, 9),
+        "of class daemon": one("b", 1, 4),
+        "and one of AWS's": one("b", 2, 1),
+        "revoked before its end": one("c", 1, 9),
+        "permanent and revoked": one("d", 1, None),
+        "revoked, and due since its end": one("e", 1, 0.01),
+        "removed": one("f", 1, 1),
+        "permanent": one("g", 1, None),
+    }
+    await append(ledger, *(Granted(each) for each in standing.values()))
+    attached = Made("attachment", "arn:aws:iam::aws:policy/X", None)
+    told = [Applied(ref(standing["of class daemon"]), (attached,), "daemon", (), 1, (), NOON)]
+    await append(ledger, *told)
+    gone = Removed(ref(standing["removed"]), "expired", "answered", 0, (), NOON)
+    revoked = [ref(each) for name, each in standing.items() if "revoked" in name]
+    await append(ledger, gone, *(Revoked(each, "removed") for each in revoked))
+    async with ledger.reading() as connection:
+        found = await owing(connection, now=after(5))
+        views = await read_accounts(connection, list(accounts.values()), Kept())
+    assert set(found) == {accounts[name] for name in "abcde"}
+    assert min(found, key=lambda account: found[account]) == accounts["b"], "nobody else ends it"
+    for account, view in views.items():
+        due = overdue(view.rows, after(5))
+        first = (due[0].enforcement != "daemon", due[0].due_at) if due else None
+        assert found.get(account) == first

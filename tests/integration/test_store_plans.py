@@ -34,6 +34,7 @@ from ledger.store.standing import read_standing
 from ledger.store.views import (
     accounts_to_keep,
     closed_rows_of,
+    owing,
     read_account,
     read_accounts,
     read_intent,
@@ -154,6 +155,7 @@ def others() -> dict[str, Ask]:
         "what a keeper reads": of(lambda c: read_account(c, ACCOUNT)),
         "what many keepers read": of(lambda c: read_accounts(c, MANY, Kept())),
         "what a keeper reads again": of(_again),
+        "where something is due": of(lambda c: owing(c, now=NOW)),
         "which accounts are kept": of(accounts_to_keep),
         "what was there under a name": of(lambda c: closed_rows_of(c, ACCOUNT, ["a", "b"])),
         "what stands wrong": of(lambda c: read_standing(c, now=NOW)),
