@@ -8,15 +8,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import get_args
 
 import structlog
 
-from ledger.codec import KINDS
 from ledger.errors import LedgerBusy, LedgerMigrated, LedgerUnavailable
-from ledger.events import Intent
 from ledger.model import AccountId
-from ledger.store.feed import Bookmark, Seen
+from ledger.store.feed import Bookmark, Seen, speaks
 from ledger.store.leases import SHARDS, Fence, shard_of
 from ledger.store.standing import AccountStatus
 from worker.checkpoints import Checkpoints
@@ -29,12 +26,6 @@ from worker.tally import tell
 from worker.timing import OFFSET_GRANTING_MAX_S, judged_now
 
 log = structlog.get_logger()
-
-INTENT = frozenset(kind for kind, event in KINDS.items() if event in get_args(Intent))
-"""Evidence nudges nobody: it is what this worker wrote itself."""
-
-ROUTINE = frozenset({"ingested", "held", "released"})
-"""Intent that changes nothing by itself: what follows from it are events of their own."""
 
 HEALED_BY = (
     "nothing is added, ends are kept: ingest, repeat the revocations made since, restart the worker"
@@ -257,8 +248,7 @@ class Daemon:
 
     async def _told(self, seen: Sequence[Seen], tasks: asyncio.TaskGroup) -> None:
         """Nudges whoever new events may concern."""
-        touching = [item for item in seen if item.kind in INTENT or not item.readable]
-        touching = [item for item in touching if item.kind not in ROUTINE]
+        touching = [item for item in seen if speaks(item)]
         if not touching:
             return
         await self._look_for_work(tasks)

@@ -4,6 +4,7 @@ Invariant: evidence is kept in memory, in order, until the ledger has acknowledg
 is recorded before what is waiting.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -26,10 +27,18 @@ class Appending(Protocol):
 class Evidence:
     """One keeper's way of telling the ledger what happened. Commits are shared by all keepers."""
 
-    def __init__(self, ledger: Appending, replica: str, fence: Fence | None = None) -> None:
-        """`fence`: None where no other worker may keep the account."""
+    def __init__(
+        self,
+        ledger: Appending,
+        replica: str,
+        fence: Fence | None = None,
+        told: Callable[[Appended], None] = lambda _: None,
+    ) -> None:
+        """`fence`: None where no other worker may keep the account. `told` hears of all that the
+        ledger has taken."""
         self._ledger = ledger
         self._fence = fence
+        self._told = told
         self._provenance = Provenance(replica=replica)
         self._waiting: list[Draft] = []
 
@@ -66,5 +75,6 @@ class Evidence:
         if not self._waiting:
             return
         sending = list(self._waiting)
-        await self._ledger.append(sending, now=now, fence=self._fence)
+        appended = await self._ledger.append(sending, now=now, fence=self._fence)
         del self._waiting[: len(sending)]
+        self._told(appended)

@@ -18,13 +18,14 @@ import structlog
 from ledger.errors import Fenced, LedgerUnavailable
 from ledger.model import Account, AccountId
 from ledger.project import GrantRow
-from ledger.state import AccountView
 from ledger.store.leases import Fence
 from worker.account import AwsAccount
 from worker.census import NOTHING, Census, count
 from worker.clock import Clock
 from worker.errors import AccountClosed
 from worker.evidence import Appending, Evidence
+from worker.memory import Memory
+from worker.memory import Reading as Remembered
 from worker.metrics import Metrics
 from worker.parking import Parking
 from worker.settings import WorkerSettings
@@ -44,13 +45,11 @@ from worker.timing import (
 log = structlog.get_logger()
 
 
-class Reading(Appending, Protocol):
+class Reading(Appending, Remembered, Protocol):
     """The ledger as a keeper sees it."""
 
     departed: str | None
     """Why it is not the ledger that was followed until now: nothing is added by it. None: it is."""
-
-    async def read_account(self, account: AccountId) -> AccountView: ...
 
     async def read_closed(self, account: AccountId, objects: list[str]) -> tuple[GrantRow, ...]: ...
 
@@ -106,16 +105,17 @@ class Keeper:
         self._resync_at: datetime | None = None
         self._retired = False
         self._dismissed = False
-        self._view: AccountView | None = None
-        """As it was read last; None: never yet."""
+        self._memory = Memory(account, shared.ledger)
         self._context = Context(
             account=account,
-            evidence=Evidence(shared.ledger, shared.settings.replica, fence),
+            evidence=Evidence(
+                shared.ledger, shared.settings.replica, fence, told=self._memory.learn
+            ),
             metrics=shared.metrics,
             sources=shared.sources,
             parking=Parking(shared.random),
             now=self.now,
-            read_view=lambda: shared.ledger.read_account(account),
+            read_view=self._memory.view,
             read_closed=lambda names: shared.ledger.read_closed(account, names),
             stopping=lambda: self._dismissed or shared.stop.is_set(),
             observing=shared.observing,
@@ -191,7 +191,7 @@ class Keeper:
 
         Adds nothing, and removes nothing else.
         """
-        view, now = self._view, self.now()
+        view, now = self._memory.last, self.now()
         if view is None or view.way_in is None or not self._context.time_known():
             return None
         ending = Pass(self._context, self._shared.gate.account(view.way_in), view)
@@ -203,6 +203,8 @@ class Keeper:
 
     async def _reconcile(self, *, observe: bool, at_once: bool) -> Outcome:
         await self._context.evidence.flush(self.now())
+        if observe:  # what stands beside the events is looked at too
+            self._memory.forget()
         view = await self._context.read_view()
         if view.way_in is None:
             raise AccountClosed("NotMapped", f"no team has ever mapped account {self.account}")
@@ -211,7 +213,6 @@ class Keeper:
 
     def _ended(self, outcome: Outcome, started: datetime) -> datetime:
         now = self.now()
-        self._view = outcome.view
         self.status.census = count(outcome.view, now)
         self.status.last_pass_at = now
         self._shared.metrics.last_pass.set(now.timestamp())

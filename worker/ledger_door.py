@@ -18,12 +18,13 @@ from ledger.state import AccountView
 from ledger.store import Ledger
 from ledger.store.append import Appended, read_head
 from ledger.store.dialect import Watch, open_watch
-from ledger.store.feed import NOTHING_SEEN, Bookmark, Seen, departed, follow
+from ledger.store.feed import NOTHING_SEEN, Bookmark, Seen, departed, follow, said_after, speaks
 from ledger.store.leases import Beat, Fence, Replica, beat, leave
 from ledger.store.of_all import Kept, still_holds
 from ledger.store.sources import StoredSource, keep_sources
 from ledger.store.standing import AccountStatus, forget_accounts, write_accounts
 from ledger.store.views import accounts_to_keep, closed_rows_of, read_accounts
+from worker.last_said import LastSaid
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ class LedgerDoor:
         """Why this is not the ledger that was followed until now; None: it is, for all we know."""
         self._newest = NOTHING_SEEN
         self._kept = Kept()
+        self._said = LastSaid(self._look_for_words)
         self._ledger = ledger
         self._watch = open_watch(ledger.url, ledger.address)
 
@@ -98,6 +100,19 @@ class LedgerDoor:
                 return view
             return (await read_accounts(connection, [view.account], self._kept))[view.account]
 
+    async def last_said(self, account: AccountId) -> int | None:
+        """Where people last said something about it, or about all; None: in another ledger."""
+        said = await self._said.about(account)
+        return said if self.departed is None else None
+
+    async def _look_for_words(self) -> dict[AccountId | None, int]:
+        async with self._ledger.reading() as connection:
+            try:
+                return await said_after(connection, self._newest)
+            except ChainBroken as error:
+                self.distrust(str(error))
+                return {}
+
     def _look_at(self, why: str | None) -> None:
         """What was kept of another ledger holds no more in this one."""
         if why is not None:
@@ -142,6 +157,7 @@ class LedgerDoor:
         async with self._ledger.reading() as connection:
             head = await read_head(connection)
         self._newest = Bookmark(head.position, head.hash)
+        self._said.note(None, head.position)  # what came before it was not looked at
         return self._newest
 
     async def seen_after(self, bookmark: Bookmark) -> tuple[Seen, ...]:
@@ -152,6 +168,9 @@ class LedgerDoor:
         except ChainBroken as error:
             self.distrust(str(error))
             raise
+        for item in seen:
+            if speaks(item):
+                self._said.note(item.account, item.position)
         if seen:
             self._newest = Bookmark(seen[-1].position, seen[-1].hash)
         return seen

@@ -6,17 +6,23 @@ what it saw last that the ledger still is the one it followed: a hash stands for
 """
 
 from dataclasses import dataclass
+from typing import get_args
 
-from sqlalchemy import select
+from sqlalchemy import and_, bindparam, case, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.codec import GENESIS, readable
+from ledger.codec import GENESIS, NEWEST, VERSION, kind_of, readable
 from ledger.errors import ChainBroken
+from ledger.events import Evidence
 from ledger.model import AccountId, Team
 from ledger.schema import events
 
 SEEN_MAX = 10_000
 """How many envelopes are handed over at once."""
+
+
+ROUTINE = frozenset({"ingested", "held", "released"})
+"""Intent that changes nothing by itself: what follows from it are events of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,16 @@ class Bookmark:
 
 
 NOTHING_SEEN = Bookmark(0, GENESIS)
+
+EVIDENCE = frozenset(kind_of(kind) for kind in get_args(Evidence))
+
+
+def speaks(seen: Seen) -> bool:
+    """Whether people said something by it. What a newer program wrote counts as said.
+
+    Evidence does not: whoever keeps an account is the only one to record it.
+    """
+    return not seen.readable or seen.kind not in EVIDENCE | ROUTINE
 
 
 async def seen_after(
@@ -90,6 +106,35 @@ async def follow(connection: AsyncConnection, bookmark: Bookmark) -> tuple[Seen,
     if why is not None:
         raise ChainBroken(why)
     return found[1:]
+
+
+_READABLE = events.c.version.between(VERSION, case(NEWEST, value=events.c.kind, else_=VERSION))
+_SAID = (
+    select(events.c.position, events.c.account, events.c.hash)
+    .where(
+        events.c.position >= bindparam("after"),
+        or_(
+            events.c.position == bindparam("after"),
+            not_(and_(events.c.kind.in_(sorted(EVIDENCE | ROUTINE)), _READABLE)),
+        ),
+    )
+    .order_by(events.c.position)
+)
+
+
+async def said_after(
+    connection: AsyncConnection, bookmark: Bookmark
+) -> dict[AccountId | None, int]:
+    """Where people last said something (`speaks`) behind `bookmark`, by account; None: to all.
+
+    ChainBroken where the ledger does not hold what was seen.
+    """
+    rows = (await connection.execute(_SAID, {"after": bookmark.position})).all()
+    if bookmark != NOTHING_SEEN:
+        why = _departed(bookmark, rows[0].hash if rows else None)
+        if why is not None:
+            raise ChainBroken(why)
+    return {row.account: row.position for row in rows if row.position > bookmark.position}
 
 
 async def departed(connection: AsyncConnection, bookmark: Bookmark) -> str | None:
