@@ -18,6 +18,7 @@ import structlog
 from ledger.errors import Fenced, LedgerUnavailable
 from ledger.model import Account, AccountId
 from ledger.project import GrantRow
+from ledger.state import AccountView
 from ledger.store.leases import Fence
 from worker.account import AwsAccount
 from worker.census import NOTHING, Census, count
@@ -123,6 +124,11 @@ class Keeper:
             time_known=lambda: shared.gate.clock_offset_s() is not None,
         )
 
+    def know(self, view: AccountView) -> None:
+        """What stands in the ledger, from whoever has read many accounts at once."""
+        self._memory.know(view)
+        self.status.census = count(view, self.now())
+
     def nudge(self) -> None:
         """Something may have changed: look again soon."""
         self._nudged.set()
@@ -203,8 +209,8 @@ class Keeper:
 
     async def _reconcile(self, *, observe: bool, at_once: bool) -> Outcome:
         await self._context.evidence.flush(self.now())
-        if observe:  # what stands beside the events is looked at too
-            self._memory.forget()
+        if observe and self.status.observed_at is not None:
+            self._memory.forget()  # what stands beside the events is looked at too, now and then
         view = await self._context.read_view()
         if view.way_in is None:
             raise AccountClosed("NotMapped", f"no team has ever mapped account {self.account}")

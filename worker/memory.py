@@ -57,10 +57,15 @@ class Memory:
             said = await self._ledger.last_said(self._account)
             if said is not None and said <= last.position:
                 return last
-        self._view = await self._ledger.read_account(self._account)
+        view = await self._ledger.read_account(self._account)
+        self.know(view)
+        return view
+
+    def know(self, view: AccountView) -> None:
+        """It was read just now."""
+        self._view = view
         self._since.clear()
         self._holds = True
-        return self._view
 
     def forget(self) -> None:
         """The next view is read."""
