@@ -1,5 +1,10 @@
-"""Fixtures that every test may ask for by name, how Hypothesis searches, who runs what."""
+"""Fixtures that every test may ask for by name, how Hypothesis searches, who runs what.
 
+What is collected stays to the end, and is much: it is not looked through for rings, neither while it
+is made nor ever after.
+"""
+
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -7,6 +12,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.support.distribution import FilesInOrder
+
+gc.disable()
 
 pytest_plugins = [
     "tests.support.postgres",
@@ -27,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("simulation")
     group.addoption("--histories", type=int, default=0, help="how many tests/simulation plays")
     group.addoption("--first", type=int, default=0, help="the seed of the first of them")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is nothing to distribute

@@ -26,7 +26,7 @@ def grants(count: int) -> bytes:
     )
 
 
-def cheapest_s(work: Callable[[], object], tries: int = 4) -> float:
+def cheapest_s(work: Callable[[], object], tries: int = 2) -> float:
     """Processor seconds of the cheapest of a few runs: the one that was disturbed least."""
     found = []
     for _ in range(tries):
@@ -56,14 +56,13 @@ def test_5000_grants_are_read_within_three_times_what_yaml_takes(measured: Measu
 
 
 def test_the_cost_grows_with_the_file_and_not_faster() -> None:
-    reading_of(grants(500))()
-    few_s = cheapest_s(reading_of(grants(2_000)))
-    many_s = cheapest_s(reading_of(grants(8_000)), tries=3)
+    few_s = cheapest_s(reading_of(grants(1_500)))
+    many_s = cheapest_s(reading_of(grants(6_000)))
     assert many_s < few_s * 4 * 4, "more than linear, by more than a busy machine explains"
 
 
 def test_thousands_of_problems_cost_in_proportion() -> None:
-    wrong = grants(3_000).replace(b"dev.break-glass", b"dev.break-glas")
-    sound_s = cheapest_s(reading_of(grants(3_000)), tries=2)
-    wrong_s = cheapest_s(reading_of(wrong), tries=2)
+    wrong = grants(2_000).replace(b"dev.break-glass", b"dev.break-glas")
+    sound_s = cheapest_s(reading_of(grants(2_000)))
+    wrong_s = cheapest_s(reading_of(wrong))
     assert wrong_s < sound_s * 10 + 0.5
