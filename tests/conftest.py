@@ -1,7 +1,7 @@
 """Fixtures that every test may ask for by name, how Hypothesis searches, who runs what.
 
-What is collected stays to the end, and is much: it is not looked through for rings, neither while it
-is made nor ever after.
+What is collected stays to the end, and is much: it is not looked through for rings, neither while
+it is made nor ever after.
 """
 
 import gc
