@@ -28,6 +28,7 @@ SHELL_SCRIPTS = (
     "oracles",
     "deployer",
     "contract",
+    "alerts",
     "repository",
 )
 
