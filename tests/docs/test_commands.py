@@ -38,6 +38,7 @@ OWN_STAND = {
     "docs/adopting.md": "tests/docs/test_adopting_page.py",
     "docs/deployer-role.md": "tests/docs/test_deployer_page.py",
     "docs/ledger.md": "tests/docs/test_ledger_page.py",
+    "docs/operations.md": "tests/docs/test_operations_page.py",
     "docs/postgresql.md": "tests/docs/test_postgresql_page.py",
 }
 """Page -> where its commands are carried out instead."""
