@@ -39,6 +39,7 @@ class Server:
     said: "queue.Queue[dict[str, Any] | None]" = field(default_factory=queue.Queue)
     diagnostics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     last_id: int = 0
+    listener: threading.Thread = field(init=False)
 
     @classmethod
     def start(cls, top: Path) -> "Server":
@@ -49,7 +50,8 @@ class Server:
             stderr=subprocess.DEVNULL,
         )
         server = cls(process)
-        threading.Thread(target=server._listen, daemon=True).start()
+        server.listener = threading.Thread(target=server._listen, daemon=True)
+        server.listener.start()
         server.ask(
             "initialize",
             {
@@ -72,6 +74,10 @@ class Server:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.listener.join(ANSWERS_MAX_S)
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
 
     # --- what an editor does -------------------------------------------------------------------
 
