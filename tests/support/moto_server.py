@@ -7,6 +7,7 @@ an assumed role. Where it differs from AWS is listed in `tests/contract/differen
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -129,7 +130,11 @@ class MotoServer:
         who = {f"{kind.capitalize()}Name": principal.name}
         names = getattr(iam, f"list_{kind}_policies")(**who)["PolicyNames"]
         get = getattr(iam, f"get_{kind}_policy")
-        return {name: get(PolicyName=name, **who)["PolicyDocument"] for name in names}
+        found = {}
+        for name in names:
+            with _gone_by_now(iam):
+                found[name] = get(PolicyName=name, **who)["PolicyDocument"]
+        return found
 
     def attached(self, account: AccountId, principal: Principal) -> set[str]:
         """ARNs of the attached policies."""
@@ -141,12 +146,18 @@ class MotoServer:
     def policies(self, account: AccountId) -> dict[str, Any]:
         """ARN -> the default version's document, of the account's own policies."""
         iam = self.iam(account)
-        return {
-            policy["Arn"]: iam.get_policy_version(
-                PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"]
-            )["PolicyVersion"]["Document"]
-            for policy in iam.list_policies(Scope="Local")["Policies"]
-        }
+        found = {}
+        for policy in iam.list_policies(Scope="Local")["Policies"]:
+            which = {"PolicyArn": policy["Arn"], "VersionId": policy["DefaultVersionId"]}
+            with _gone_by_now(iam):
+                version = iam.get_policy_version(**which)["PolicyVersion"]
+                found[policy["Arn"]] = version["Document"]
+        return found
+
+
+def _gone_by_now(iam: Any) -> AbstractContextManager[None]:
+    """A worker may take away what was listed before its text is asked for."""
+    return suppress(iam.exceptions.NoSuchEntityException)
 
 
 TRUST = (
