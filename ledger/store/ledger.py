@@ -4,6 +4,7 @@ Invariant: whatever is acknowledged is durable, in order, and chained; whatever 
 left nothing behind. The only SQL is in this package.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -120,18 +121,16 @@ class Ledger:
 
         It is found by halving: the others still share their commits.
         """
-        try:
-            await self._commit(batch)
-        except LedgerUnavailable as error:
+        (failure,) = await asyncio.gather(self._commit(batch), return_exceptions=True)
+        if failure is None:
+            return
+        if isinstance(failure, LedgerUnavailable) or len(batch) == 1:
             for waiting in batch:
-                waiting.fail(error)
-        except Exception as error:
-            if len(batch) == 1:
-                batch[0].fail(error)
-                return
-            middle = len(batch) // 2
-            await self._settle(batch[:middle])
-            await self._settle(batch[middle:])
+                waiting.fail(failure)
+            return
+        middle = len(batch) // 2
+        await self._settle(batch[:middle])
+        await self._settle(batch[middle:])
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         """One append for all: what each asked costs as little as if one had asked for it all."""

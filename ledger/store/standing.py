@@ -116,11 +116,7 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
         held=_those_of(words["hold"], Held),
         accounts=await read_accounts(connection),
         replicas=await read_replicas(connection, now=now),
-        policies={
-            (item.event.policy.team, item.event.policy.name): item.event.policy
-            for item in words["policy"].known.values()
-            if isinstance(item.event, PolicyDefined)
-        },
+        policies=_policies(words["policy"]),
         policy_path=next(
             (event.policy_path for event in settings if isinstance(event, SettingsChanged)), None
         ),
@@ -132,6 +128,14 @@ async def read_standing(connection: AsyncConnection, *, now: datetime) -> Standi
             *bad_settled,
         ),
     )
+
+
+def _policies(found: Newest) -> dict[tuple[Team, str], Policy]:
+    return {
+        (item.event.policy.team, item.event.policy.name): item.event.policy
+        for item in found.known.values()
+        if isinstance(item.event, PolicyDefined)
+    }
 
 
 async def _views(

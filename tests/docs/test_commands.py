@@ -37,6 +37,7 @@ NOT_RUN = {
 OWN_STAND = {
     "docs/adopting.md": "tests/docs/test_adopting_page.py",
     "docs/deployer-role.md": "tests/docs/test_deployer_page.py",
+    "docs/deployment.md": "tests/container/by_running.py",
     "docs/ledger.md": "tests/docs/test_ledger_page.py",
     "docs/operations.md": "tests/docs/test_operations_page.py",
     "docs/postgresql.md": "tests/docs/test_postgresql_page.py",

@@ -26,8 +26,8 @@ from ledger.store import checkpoints as store
 from ledger.store.append import read_head
 from ledger.store.checkpoints import Made
 from ledger.store.dialect import file_of, parse_url
-from ledger.store.standing import read_accounts
 from ledger.store.of_all import ledger_id
+from ledger.store.standing import read_accounts
 from tests.support.builders import at, directory, temporary
 from tests.support.forging import SIGNER
 from tests.support.ledgers import raw

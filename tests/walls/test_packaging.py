@@ -30,6 +30,7 @@ SHELL_SCRIPTS = (
     "contract",
     "alerts",
     "repository",
+    "container",
 )
 
 
