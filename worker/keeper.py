@@ -202,7 +202,7 @@ class Keeper:
             return None
         ending = Pass(self._context, self._shared.gate.account(view.way_in), view)
         try:
-            await remove_over(ending)
+            await remove_over(ending, sure=self._shared.sure())
         except (PassAbandoned, AccountClosed) as why:
             log.info("ends_wait", why=str(why))
         return next_boundary(view.rows, after=now)

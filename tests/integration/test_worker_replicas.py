@@ -1,6 +1,7 @@
 """Several workers on one ledger: they do the same as one, and none that was followed may record."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from ledger.errors import LedgerBusy
 from ledger.events import Applied, Removed
 from ledger.store.leases import Replica, shard_of
 from ledger.store.standing import read_accounts
-from tests.support.builders import at, directory, permanent, temporary
+from tests.support.builders import at, directory, permanent, policy, temporary
 from tests.support.fake_aws.faults import Crash
 from tests.support.stage import ANA, DEV, PROD, Process, Stage
 from worker.daemon import Daemon
@@ -24,6 +25,16 @@ BOTH = [
     temporary("ana", environment="dev", expires_at=END),
 ]
 FAILOVER_MAX = timedelta(seconds=10)
+LOOSE = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"},
+            {"Effect": "Deny", "Action": "s3:nothing", "Resource": "*"},
+        ],
+    }
+)
+"""A Deny: it cannot be copied with a date."""
 
 
 @dataclass
@@ -215,15 +226,39 @@ async def test_a_pass_that_lasts_longer_than_the_lease_adds_no_more_in_its_middl
 
 
 async def test_with_the_ledger_away_each_keeps_the_ends_that_it_knows(stage: Stage) -> None:
-    await stage.ingest(directory(windows=BOTH))
+    """What only a worker ends goes; what AWS has ended may be another worker's to clean by now."""
+    loose = stage.aws.publish("Loose", LOOSE)
+    policies = {"look": policy(), "fix": {"managed_policies": [loose], "enforcement": "daemon"}}
+    await stage.ingest(directory(policies=policies, windows=BOTH))
     async with two(stage) as (first, second):
+        assert stage.attached(ANA) == stage.attached(ANA, DEV) == {loose}
         first.process.ledger.out = second.process.ledger.out = True
         await stage.advance_to(END + timedelta(seconds=5))
-        assert stage.inline(ANA) == stage.inline(ANA, DEV) == {}
+        assert stage.attached(ANA) == stage.attached(ANA, DEV) == set()
         assert await stage.of(Removed) == []
         first.process.ledger.out = second.process.ledger.out = False
         await stage.advance(minutes=2)
     assert len(await stage.of(Removed)) == 2
+    await stage.verified()
+
+
+async def test_one_that_is_cut_off_takes_away_nothing_that_its_follower_has_prolonged(
+    stage: Stage,
+) -> None:
+    later = [temporary("ana", expires_at=at(1)), BOTH[1]]
+    await stage.ingest(directory(windows=BOTH))
+    async with two(stage) as (first, second):
+        first.process.ledger.out = True
+        await stage.advance(seconds=15)
+        assert second.gauge("accounts") == 2
+        await stage.ingest(directory(windows=later))
+        await stage.advance_to(END + timedelta(seconds=5))
+        assert stage.allows(ANA)
+        assert len(stage.inline(ANA)) == 1
+        first.process.ledger.out = False
+        await stage.advance(minutes=1)
+        assert stage.allows(ANA)
+    assert [end for _, end in stage.aws.intervals(PROD, ANA, "s3:GetObject")] == [None]
     await stage.verified()
 
 

@@ -290,6 +290,22 @@ async def test_with_a_clock_that_signs_nothing_nothing_is_done_and_all_of_it_onc
     assert len(stage.inline(ANA)) == 1, "within a minute of its being right"
 
 
+async def test_a_worker_that_begins_anew_does_not_take_late_knowledge_for_a_removal(
+    late: Stage,
+) -> None:
+    """IAM does not know yet what the one before it wrote five seconds ago, and is asked again."""
+    await late.ingest(directory(**GIVEN))
+    process = await late.start()
+    await late.ingest(directory(**WITHOUT))
+    await process.stop()
+    assert late.allows(ANA)
+    await late.start()
+    await late.advance(seconds=20)
+    assert not late.allows(ANA)
+    assert late.inline(ANA) == {}
+    await late.verified()
+
+
 # --- made anew ------------------------------------------------------------------------------------
 
 

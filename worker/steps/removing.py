@@ -7,6 +7,7 @@ What is removed is a name that no live grant carries, asked of the ledger again 
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 
@@ -17,11 +18,11 @@ from ledger.project import GrantRow
 from worker.account import Answer
 from worker.census import class_of
 from worker.deciding.plan import Remove, Replaced, Waits, removal_of, who_first
-from worker.errors import AwsRefused
+from worker.errors import AwsBusy, AwsRefused
 from worker.steps.parts import found_parts
 from worker.steps.passing import Pass, newest_position
 from worker.steps.versions import delete_own
-from worker.timing import overdue
+from worker.timing import SETTLING, overdue
 
 log = structlog.get_logger()
 
@@ -37,13 +38,15 @@ async def remove_due(now_in: Pass) -> None:
         await now_in.attempt(row.key, remove(now_in, row), row=row)
 
 
-async def remove_over(now_in: Pass) -> None:
+async def remove_over(now_in: Pass, *, sure: bool) -> None:
     """With the ledger away: removes what is over by the view at hand, and records when it may.
 
-    Only what ends by its window: nobody can have said since that it should not.
+    Only what ends by its window: nobody can have said since that it should not. Where not even
+    that is `sure`, since another worker may keep the account and have prolonged it under the same
+    name, only what AWS does not end by itself.
     """
     for row in _due(now_in):
-        if not row.grant.window.over(now_in.now):
+        if not row.grant.window.over(now_in.now) or not (sure or row.enforcement == "daemon"):
             continue
         now_in.check_stop()
         now_in.tried.add(row.key)
@@ -93,6 +96,8 @@ async def _carry_out(now_in: Pass, row: GrantRow, removal: Remove) -> None:
         found = [arn for arn in await found_parts(now_in, row, state) if arn not in removal.parts]
         more_ended, more_cleaned = await take_away(now_in, removal.principal, parts=found)
         ended, cleaned = ended + more_ended, cleaned + more_cleaned
+    if _too_new(row, ended, now_in.now):
+        raise AwsBusy("NoSuchEntity", "it was written just now, and IAM may not know it yet")
     if removal.unsure:
         raise AwsRefused("unsure", _unsure(removal))
     if removal.left:
@@ -103,6 +108,17 @@ async def _carry_out(now_in: Pass, row: GrantRow, removal: Remove) -> None:
         log.info("access_left", grant=row.grant.id, attachments=list(removal.left))
         return
     await _record(now_in, row, ended, cleaned=cleaned, kept_for=removal.kept_for)
+
+
+def _too_new(row: GrantRow, ended: Sequence[Answer], now: datetime) -> bool:
+    """Whether all is said to be gone so soon after it was written that IAM may not know it yet.
+
+    Who wrote it remembers it (`worker.own_writes`); a worker that began since knows the record
+    only. What AWS ends by itself by now harms nobody, and goes when it shows.
+    """
+    absent = bool(ended) and all(answer.outcome == "absent" for answer in ended)
+    stands = row.enforcement == "daemon" or not row.grant.window.over(now)
+    return absent and stands and row.applied is not None and now - row.applied.at < SETTLING
 
 
 async def take_away(
