@@ -160,8 +160,8 @@ def holders(
 ) -> tuple[GrantRow, ...]:
     """The grants among `rows` that have this attachment, or are about to.
 
-    A temporary one holds what it was given, or what was looked at to be given to it: what else it
-    will need hangs on the room there is.
+    A temporary one holds what it was given, what was looked at to be given to it, or what stands
+    for the one in whose place it is to come: what else it will need hangs on the room there is.
     """
     found = []
     for row in rows:
@@ -172,12 +172,25 @@ def holders(
     return tuple(found)
 
 
+def _inherits(view: AccountView, row: GrantRow, arn: str) -> bool:
+    """Whether it is to go on with what stands for another, whose name it carries, without a gap."""
+    if row.written_position is not None or row.grant.continues is None:
+        return False
+    name, who = row.grant.object, row.grant.principal.key
+    return any(
+        other.grant.object == name and other.grant.principal.key == who
+        for other in view.rows
+        if any(made.name == arn for made in other.made)
+    )
+
+
 def _about_to(view: AccountView, row: GrantRow, arn: str) -> bool:
     if row.grant.temporary:
         seen = view.sighting(row.grant.principal, arn)
         looked = seen is not None and (seen.grant.id, seen.grant.turn) == row.key
         refused = row.trouble is not None and row.trouble.kind == "refused"
-        return looked and not refused and may_be_unrecorded(view, row)
+        begun = looked and may_be_unrecorded(view, row)
+        return not refused and (begun or _inherits(view, row, arn))
     defined = view.policies.get((row.grant.team, row.grant.policy))
     return defined is not None and arn in wanted_attachments(view, defined.policy)
 

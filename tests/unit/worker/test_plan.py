@@ -266,6 +266,22 @@ def test_an_attachment_stays_for_a_temporary_grant_that_has_it_or_has_begun_to()
     assert removal(ours, over, policy=policy, sighted=seen).detach == (READ_ONLY,)
 
 
+def test_an_attachment_stays_for_who_is_to_come_in_the_place_of_another_that_has_it() -> None:
+    """Two windows shared it; one is over, the other was prolonged and is not written yet."""
+    held = {"written": True, "made": [attachment(READ_ONLY)]}
+    over, before = row("a", revoked=0.5, **held), row("b", ends=4, revoked=0.5, **held)
+    policy, seen = fix(None, READ_ONLY), [sighting(over, present=False)]
+    successor = row("c", ends=6, object="iam-ledger-b", continues=before.key)
+    found = removal(over, before, successor, policy=policy, sighted=seen)
+    assert (found.detach, found.kept_for) == ((), (GrantId("c"),))
+    for other in (
+        row("c", ends=6, object="iam-ledger-b", continues=before.key, trouble="refused"),
+        row("c", ends=6, object="iam-ledger-b", continues=before.key, written=True),
+    ):
+        found = removal(over, before, other, policy=policy, sighted=seen)
+        assert found.detach == (READ_ONLY,), "it has not got it, and will not"
+
+
 def test_a_policy_of_ours_stays_while_it_hangs_on_somebody_for_a_time() -> None:
     owing = row(ends=1, written=True, made=[attachment()])
     assert outstanding(owing, made=written(), retired=True).deletions == ()
