@@ -124,6 +124,8 @@ class Ledger:
         (failure,) = await asyncio.gather(self._commit(batch), return_exceptions=True)
         if failure is None:
             return
+        if not isinstance(failure, Exception):
+            raise failure
         if isinstance(failure, LedgerUnavailable) or len(batch) == 1:
             for waiting in batch:
                 waiting.fail(failure)
