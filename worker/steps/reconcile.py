@@ -183,6 +183,7 @@ async def _carry_out(now_in: Pass) -> None:
         await write_policies(now_in, work.policies)
         if work.policies:  # what hangs on them can be written now, or still cannot
             await now_in.refresh()
+            _heed_words(now_in)
             _look_after_mending(now_in, work)
             work = _plan(now_in)
         if context.granting():  # still: what was read since may be another ledger
