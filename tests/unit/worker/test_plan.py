@@ -268,8 +268,9 @@ def test_an_attachment_stays_for_a_temporary_grant_that_has_it_or_has_begun_to()
 
 def test_an_attachment_stays_for_who_is_to_come_in_the_place_of_another_that_has_it() -> None:
     """Two windows shared it; one is over, the other was prolonged and is not written yet."""
-    held = {"written": True, "made": [attachment(READ_ONLY)]}
-    over, before = row("a", revoked=0.5, **held), row("b", ends=4, revoked=0.5, **held)
+    made = [attachment(READ_ONLY)]
+    over = row("a", revoked=0.5, written=True, made=made)
+    before = row("b", ends=4, revoked=0.5, written=True, made=made)
     policy, seen = fix(None, READ_ONLY), [sighting(over, present=False)]
     successor = row("c", ends=6, object="iam-ledger-b", continues=before.key)
     found = removal(over, before, successor, policy=policy, sighted=seen)
