@@ -3,11 +3,11 @@
 Invariant: nothing that no writable grant and no defined policy asks for is ever desired.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.events import Pin
-from ledger.model import AccountId, Policy, Principal, Team
+from ledger.model import AccountId, GrantId, Policy, Principal, Team
 from ledger.project import GrantRow, sighting_name
 from ledger.state import AccountView, DefinedPolicy
 from worker.account import PrincipalState, SourceDocument
@@ -160,8 +160,8 @@ def holders(
 ) -> tuple[GrantRow, ...]:
     """The grants among `rows` that have this attachment, or are about to.
 
-    A temporary one holds what it was given, what was looked at to be given to it, or what stands
-    for the one in whose place it is to come: what else it will need hangs on the room there is.
+    A temporary one holds what it was given, or what was looked at to be given to it: what else it
+    will need hangs on the room there is.
     """
     found = []
     for row in rows:
@@ -172,15 +172,28 @@ def holders(
     return tuple(found)
 
 
-def _inherits(view: AccountView, row: GrantRow, arn: str) -> bool:
-    """Whether it is to go on with what stands for another, whose name it carries, without a gap."""
-    if row.written_position is not None or row.grant.continues is None:
-        return False
-    name, who = row.grant.object, row.grant.principal.key
-    return any(
-        other.grant.object == name and other.grant.principal.key == who
-        for other in view.rows
-        if any(made.name == arn for made in other.made)
+def heirs(
+    rows: Iterable[GrantRow],
+    view: AccountView,
+    arn: str,
+    *,
+    leaving: Collection[tuple[GrantId, int]],
+) -> tuple[GrantRow, ...]:
+    """The grants among `rows` that are to go on, under its name and without a gap, with what stands
+    for another than those `leaving`, and are not written yet."""
+    standing = {
+        (row.grant.principal.key, row.grant.object)
+        for row in view.rows
+        if row.key not in leaving and row.grant.object is not None
+        if any(made.name == arn for made in row.made)
+    }
+    return tuple(
+        row
+        for row in rows
+        if row.grant.continues is not None
+        and (row.grant.principal.key, row.grant.object) in standing
+        and row.written_position is None
+        and (row.trouble is None or row.trouble.kind != "refused")
     )
 
 
@@ -189,8 +202,7 @@ def _about_to(view: AccountView, row: GrantRow, arn: str) -> bool:
         seen = view.sighting(row.grant.principal, arn)
         looked = seen is not None and (seen.grant.id, seen.grant.turn) == row.key
         refused = row.trouble is not None and row.trouble.kind == "refused"
-        begun = looked and may_be_unrecorded(view, row)
-        return not refused and (begun or _inherits(view, row, arn))
+        return looked and not refused and may_be_unrecorded(view, row)
     defined = view.policies.get((row.grant.team, row.grant.policy))
     return defined is not None and arn in wanted_attachments(view, defined.policy)
 

@@ -16,6 +16,7 @@ from worker.account import PrincipalState
 from worker.deciding.desired import (
     WantedPolicy,
     arn_prefix,
+    heirs,
     holders,
     may_be_unrecorded,
     may_hold,
@@ -301,7 +302,9 @@ def _objects_of(
     unsure: list[str] = []
     kept: list[GrantId] = []
     for arn in may_hold(view, row):
-        needed_by = holders(others, view, principal, arn)
+        needed_by = holders(others, view, principal, arn) or heirs(
+            others, view, arn, leaving={row.key}
+        )
         ours = taken_by_us(view, row, arn, standing)
         if needed_by:
             kept += [other.grant.id for other in needed_by]

@@ -10,7 +10,7 @@ from ledger.events import Sighted, ref
 from ledger.project import GrantRow, sighting_name
 from ledger.state import AccountView
 from worker.account import Answer, PrincipalState
-from worker.deciding.desired import holders, may_hold, same_principal, taken_by_us
+from worker.deciding.desired import heirs, holders, may_hold, same_principal, taken_by_us
 from worker.steps.passing import Pass, newest_position
 from worker.timing import writable
 
@@ -40,7 +40,8 @@ def droppable(
         found += [
             arn
             for arn in may_hold(view, row)
-            if not holders(others, view, principal, arn) and taken_by_us(view, row, arn, state)
+            if not holders(others, view, principal, arn)
+            if not heirs(others, view, arn, leaving=mine) and taken_by_us(view, row, arn, state)
         ]
     return tuple(dict.fromkeys(found))
 

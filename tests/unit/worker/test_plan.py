@@ -281,6 +281,10 @@ def test_an_attachment_stays_for_who_is_to_come_in_the_place_of_another_that_has
     ):
         found = removal(over, before, other, policy=policy, sighted=seen)
         assert found.detach == (READ_ONLY,), "it has not got it, and will not"
+    waited = replace(successor, trouble=row("c", trouble="stuck").trouble)
+    ended = row("b", ends=0.9, revoked=0.5, written=True, made=[attachment(READ_ONLY)])
+    found = removal(ended, waited, policy=policy, sighted=[sighting(ended, present=False)])
+    assert found.detach == (READ_ONLY,), "what nobody goes on with in time goes at its own end"
 
 
 def test_a_policy_of_ours_stays_while_it_hangs_on_somebody_for_a_time() -> None:
