@@ -19,7 +19,8 @@ def predecessors(
 ) -> dict[GrantId, GrantRow]:
     """New grant -> the row it continues: its own earlier turn, else the oldest of its access.
 
-    One each. Nothing is continued across a gap: there the old name must go first.
+    One each, and what gives access now before what was to give it later: in its place there would
+    be a gap. Nothing is continued across a gap: there the old name must go first.
     """
     free: dict[AccessKey, list[GrantRow]] = defaultdict(list)
     for row in sorted(revoked, key=lambda row: row.granted.position):
@@ -35,7 +36,8 @@ def predecessors(
         olds = free.get(_key(item), [])
         if item.declared.id in found:
             continue
-        old = next((row for row in olds if _no_gap(row, item, now)), None)
+        fitting = (row for row in olds if _no_gap(row, item, now))
+        old = min(fitting, key=lambda row: not row.grant.window.covers(now), default=None)
         if old is not None:
             found[item.declared.id] = old
             olds.remove(old)

@@ -194,6 +194,17 @@ def test_a_removed_line_restored_before_its_end_resumes_the_old_end() -> None:
     assert row.grant.continues is None
 
 
+def test_what_gives_access_now_is_continued_before_what_was_to_give_it_later() -> None:
+    """Two lines become one: in the place of the later one the first would leave a gap."""
+    book = Book()
+    later = temporary(starts_at=at(6), expires_at=at(9))
+    book.ingest(windows(later))
+    book.ingest(windows(later, temporary(expires_at=at(4))), at(0.5))
+    book.ingest(windows(temporary(expires_at=at(5))), at(1))
+    _, now, new = book.rows.values()
+    assert (new.grant.continues, new.grant.object) == (now.key, now.grant.object)
+
+
 def test_a_new_line_for_the_same_access_takes_the_place_of_the_one_taken_away() -> None:
     book = Book()
     book.ingest(windows(temporary(expires_at=at(4))))
