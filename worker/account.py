@@ -4,8 +4,8 @@ Two implementations hold to the protocol: `worker.aws.account` (the real one) an
 Every write is idempotent by its target state.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -58,6 +58,10 @@ class ManagedPolicyState:
     """Version ids, oldest first, the default among them."""
 
 
+Thing = tuple[str, str]
+"""What hangs on a principal, by its key and the name or ARN; a policy itself: no key, its ARN."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountState:
     """What GetAccountAuthorizationDetails says of users, roles, groups and local policies."""
@@ -66,6 +70,18 @@ class AccountState:
     """By `Principal.key`."""
     policies: dict[str, ManagedPolicyState]
     """By name, case folded: IAM takes names as one whatever their case and path."""
+
+    def without(self, taken: Collection[Thing]) -> "AccountState":
+        """As it is since these were taken away, which the reading did not know yet."""
+        principals = dict(self.principals)
+        for key, name in taken:
+            if key in principals:
+                state = principals[key]
+                inline = {each: text for each, text in state.inline.items() if each != name}
+                principals[key] = replace(state, inline=inline, attached=state.attached - {name})
+        gone = {arn for key, arn in taken if not key}
+        policies = {name: each for name, each in self.policies.items() if each.arn not in gone}
+        return AccountState(principals, policies)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ledger.events import Evidence as EvidenceEvent
 from ledger.model import AccountId, Principal, Team
 from ledger.project import GrantRow
 from ledger.state import AccountView
-from worker.account import AccountLimits, Answer, AwsAccount, PrincipalState
+from worker.account import AccountLimits, Answer, AwsAccount, PrincipalState, Thing
 from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
 from worker.evidence import Evidence
 from worker.metrics import Metrics
@@ -73,6 +73,8 @@ class Pass:
     busy_in_a_row: int = 0
     tried: set[Hashable] = field(default_factory=set)
     """Removals this pass has tried: each once."""
+    taken: set[Thing] = field(default_factory=set)
+    """What this pass has taken away."""
     waiting: set[Hashable] = field(default_factory=set)
     """Removals that wait for this pass to write what continues them."""
     look_again_at: datetime | None = None

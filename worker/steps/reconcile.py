@@ -136,6 +136,7 @@ async def _observe(now_in: Pass, *, at_once: bool) -> bool:
         await remove_due(now_in)
         await now_in.refresh()
         now_in.check_readable()
+        state = state.without(now_in.taken)  # it was read before what has come due meanwhile went
         looked = await record_drift(now_in, state, at_once=at_once)
         await now_in.refresh()  # what is to be put right follows from what was recorded
         now_in.look_again_at, brake = looked.again_at, looked.brake

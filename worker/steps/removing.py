@@ -134,9 +134,16 @@ async def take_away(
     Parts are made in order, and go the other way, so that what is left of them can be found.
     """
     last_first = tuple(reversed(parts))
-    ended = [await _detach(now_in, principal, arn) for arn in (*detach, *last_first)]
-    ended += [await delete_inline(now_in, principal, name) for name in inline]
-    cleaned = [answer for arn in last_first for answer in await delete_own(now_in, arn)]
+    ended, cleaned = [], []
+    for arn in (*detach, *last_first):
+        ended.append(await _detach(now_in, principal, arn))
+        now_in.taken.add((principal.key, arn))
+    for name in inline:
+        ended.append(await delete_inline(now_in, principal, name))
+        now_in.taken.add((principal.key, name))
+    for arn in last_first:
+        cleaned += await delete_own(now_in, arn)
+        now_in.taken.add(("", arn))
     return ended, cleaned
 
 
