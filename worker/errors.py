@@ -20,6 +20,10 @@ class AwsThrottled(AwsBusy):
     """We have called too fast (worker.pace)."""
 
 
+class AwsSettling(AwsBusy):
+    """What it said may be of before our own last write: says nothing of how busy it is."""
+
+
 class AwsUnanswered(AwsError):
     """The answer never came: it may or may not have been done. Read back before anything else."""
 

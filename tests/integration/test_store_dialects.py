@@ -36,6 +36,7 @@ from ledger.store import (
     feed,
     leases,
     lookup,
+    of_all,
     permissions,
     questions,
     reads,
@@ -55,8 +56,8 @@ READ_ONLY = sources.StoredSource(
     "arn:aws:iam::aws:policy/ReadOnlyAccess", "v1", '{"Statement":[]}', NOON
 )
 OVER = grant("bbbbbbbbbbbbbbbb", "user/ben", ends=after(1))
-APART = {"ledger.store.dialect", "ledger.store.checkpoints"}
-"""The seam itself; and what has such a test of its own."""
+APART = {"ledger.store.dialect", "ledger.store.checkpoints", "ledger.store.together"}
+"""The seam itself; what has such a test of its own; and what speaks to callers only."""
 
 
 def modules() -> list[ModuleType]:
@@ -145,6 +146,7 @@ async def ask(ledger: Ledger) -> None:
         await reads.newest_readable(connection, "stuck", account=PROD)
         await reads.events_at(connection, [1, 2])
         await append.count_events(connection)
+        assert await feed.said_after(connection, feed.NOTHING_SEEN)
         first, *_ = await feed.seen_after(connection, 0)
         await feed.follow(connection, feed.Bookmark(first.position, first.hash))
         span = await exporting.span_of(connection, NOON, after(9))
@@ -181,7 +183,10 @@ async def keep(ledger: Ledger) -> None:
         for teams in (None, [TEAM]):
             await views.read_intent(connection, teams=teams, ids=[ONCE.id, OVER.id], now=after(9))
         await views.accounts_to_keep(connection)
-        await views.read_account(connection, PROD)
+        view = await views.read_account(connection, PROD)
+        assert await of_all.still_holds(connection, view)
+        await views.read_accounts(connection, [PROD], of_all.Kept())
+        await views.owing(connection, now=after(9))
         await views.closed_rows_of(connection, PROD, ["iam-ledger-bbbbbbbbbbbbbbbb"])
         async for _ in reads.stream_envelopes(connection, after=2):
             pass

@@ -306,6 +306,25 @@ async def test_a_worker_that_begins_anew_does_not_take_late_knowledge_for_a_remo
     await late.verified()
 
 
+async def test_what_iam_may_not_know_yet_holds_nothing_else_up(late: Stage) -> None:
+    """Four removals wait for it, and somebody else is given access all the same."""
+    names = ("one", "two", "three", "four")
+    policies = {name: policy() for name in names} | {"own": {"managed_policies": [OWN]}}
+    windows = [temporary("ana", grant=name, expires_at=at(4)) for name in names]
+    await late.ingest(directory(policies=policies, windows=windows))
+    process = await late.start()
+    assert len(late.inline(ANA)) == len(names)
+    await late.ingest(directory(policies=policies, standing=[permanent("bob", grant="own")]))
+    await process.stop()
+    await late.start()
+    await late.advance(seconds=3)
+    assert late.allows(ANA), "nobody has taken `not there` for an answer"
+    assert late.allows(BOB)
+    await late.advance(seconds=20)
+    assert late.inline(ANA) == {}
+    await late.verified()
+
+
 # --- made anew ------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from ledger.model import AccountId, Principal, Team
 from ledger.project import GrantRow
 from ledger.state import AccountView
 from worker.account import AccountLimits, Answer, AwsAccount, PrincipalState, Thing
-from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsUnanswered
+from worker.errors import AwsBusy, AwsError, AwsMissing, AwsRefused, AwsSettling, AwsUnanswered
 from worker.evidence import Evidence
 from worker.metrics import Metrics
 from worker.parking import Parking
@@ -110,7 +110,7 @@ class Pass:
             await step
         except (AwsBusy, AwsUnanswered) as error:
             self.failures += 1
-            self.busy_in_a_row += 1
+            self.busy_in_a_row += not isinstance(error, AwsSettling)
             log.info("step_waits", code=error.code, subject=str(subject))
             if self.context.parking.weather(subject, self.now):
                 await self.tell_stuck(error, row=row, policy=policy)

@@ -18,7 +18,7 @@ from ledger.project import GrantRow
 from worker.account import Answer
 from worker.census import class_of
 from worker.deciding.plan import Remove, Replaced, Waits, removal_of, who_first
-from worker.errors import AwsBusy, AwsRefused
+from worker.errors import AwsRefused, AwsSettling
 from worker.steps.parts import found_parts
 from worker.steps.passing import Pass, newest_position
 from worker.steps.versions import delete_own
@@ -97,7 +97,7 @@ async def _carry_out(now_in: Pass, row: GrantRow, removal: Remove) -> None:
         more_ended, more_cleaned = await take_away(now_in, removal.principal, parts=found)
         ended, cleaned = ended + more_ended, cleaned + more_cleaned
     if _too_new(row, ended, now_in.now):
-        raise AwsBusy("NoSuchEntity", "it was written just now, and IAM may not know it yet")
+        raise AwsSettling("NoSuchEntity", "it was written just now, and IAM may not know it yet")
     if removal.unsure:
         raise AwsRefused("unsure", _unsure(removal))
     if removal.left:
